@@ -1,0 +1,1 @@
+"""The controllers of CAPT: one package per kind."""

@@ -1,0 +1,66 @@
+"""The kinds that the controllers watch, as values.
+
+A kind is a resource and the model that reads it. The four flavours of Workspace are one model under four
+resources; which of them a cluster serves is found by discovery.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Protocol, TypeVar
+
+from capt.api import (
+    CaptMachine,
+    CaptMachineDeployment,
+    CaptMachineSet,
+    ResourceInfo,
+    Secret,
+    Workspace,
+    WorkspaceTemplate,
+    WorkspaceTemplateApply,
+)
+from capt.runtime import Kind, KubeObject, Resource
+
+
+class _Model(KubeObject, Protocol):
+    RESOURCE: ClassVar[ResourceInfo]
+
+
+_M = TypeVar("_M", bound=_Model)
+
+
+def kind_of(model: type[_M]) -> Kind[_M]:
+    """Returns the kind that `model` describes by its `RESOURCE`."""
+    info = model.RESOURCE
+    return Kind(
+        Resource(
+            group=info.group,
+            version=info.version,
+            kind=info.kind,
+            plural=info.plural,
+            namespaced=info.namespaced,
+        ),
+        model,
+    )
+
+
+def _workspace_flavour(group: str, *, namespaced: bool) -> Kind[Workspace]:
+    resource = Resource(
+        group=group, version="v1beta1", kind="Workspace", plural="workspaces", namespaced=namespaced
+    )
+    return Kind(resource, Workspace)
+
+
+MACHINE: Final = kind_of(CaptMachine)
+MACHINE_SET: Final = kind_of(CaptMachineSet)
+MACHINE_DEPLOYMENT: Final = kind_of(CaptMachineDeployment)
+TEMPLATE: Final = kind_of(WorkspaceTemplate)
+APPLY: Final = kind_of(WorkspaceTemplateApply)
+SECRET: Final = kind_of(Secret)
+
+# in order of preference; a flavour is used where the cluster serves it
+WORKSPACE_FLAVOURS: Final[tuple[Kind[Workspace], ...]] = (
+    _workspace_flavour("tf.upbound.io", namespaced=False),
+    _workspace_flavour("tf.m.upbound.io", namespaced=True),
+    _workspace_flavour("opentofu.upbound.io", namespaced=False),
+    _workspace_flavour("opentofu.m.upbound.io", namespaced=True),
+)
