@@ -1,0 +1,49 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Both set up .venv by themselves.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.run-ready
+DEV    := $(VENV)/.dev-ready
+
+.PHONY: help demo test lint format crds clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(RUN) ## three machines from one manifest, a rolling update, and nothing left behind
+	@$(BIN)/python -m capt.demo
+
+test: $(DEV) ## the whole test suite
+	$(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
+
+lint: $(DEV) ## formatting, lint rules, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## rewrite to the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+crds: $(RUN) ## generate manifests/crds and manifests/workspace from capt/api
+	$(BIN)/python hack/generate_crds.py
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "capt needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": set PYTHON=python3.x")'
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(RUN): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded]'
+	@touch $@
+
+$(DEV): $(RUN)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev
+	@touch $@
