@@ -1,0 +1,32 @@
+"""What an informer tells its handlers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from capt.runtime.object import Object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One object appeared in, changed in, or left a cache.
+
+    Attributes:
+        type: what happened.
+        old: the object before; ``None`` when it was added.
+        new: the object after; ``None`` when it was deleted.
+        initial: the object was there when the handler began to listen (an initial list, not a change).
+    """
+
+    type: Literal["added", "modified", "deleted"]
+    old: Object | None = None
+    new: Object | None = None
+    initial: bool = False
+
+    @property
+    def obj(self) -> Object:
+        """The newest known state: ``new``, or ``old`` after a deletion."""
+        obj = self.new or self.old
+        assert obj is not None, "an event without objects"
+        return obj
