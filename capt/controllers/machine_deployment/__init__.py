@@ -1,0 +1,1 @@
+"""CaptMachineDeployment: rolls a fleet of machines from one template to the next."""
