@@ -29,7 +29,8 @@ InstanceType = Annotated[str, Schema(min_length=1, max_length=64)]
 class NodeGroupReference(ApiModel):
     """Names the node group that a node joins.
 
-    It is the CaptMachine of that name with `nodeGroupConfig` if there is one, else a group that capt does not manage.
+    It is the CaptMachine of that name with `nodeGroupConfig` if there is one, else a group that capt does not
+    manage.
     """
 
     name: Annotated[str, Schema(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")]

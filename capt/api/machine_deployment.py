@@ -44,8 +44,8 @@ class DeploymentStrategy(ApiModel):
     type: Literal["RollingUpdate", "Recreate", "OnDelete"] = "RollingUpdate"
     """How old machines go.
 
-    RollingUpdate replaces a few at a time. Recreate makes new ones when all old ones are gone. OnDelete replaces those
-    that a user deletes.
+    RollingUpdate replaces a few at a time. Recreate makes new ones when all old ones are gone. OnDelete
+    replaces those that a user deletes.
     """
     rolling_update: RollingUpdate | None = None
     """Limits of RollingUpdate; other strategies ignore it. Absent, it means its defaults."""
@@ -65,7 +65,7 @@ class CaptMachineDeploymentSpec(ApiModel):
 
     replicas: Count = 1
     """Number of CaptMachines."""
-    selector: LabelSelector | None = None
+    selector: Annotated[LabelSelector | None, Schema(map_type="atomic")] = None
     """Selects the machines of the deployment; default: a label of the deployment's own. Immutable."""
     template: MachineTemplateSpec
     """The machine that is made; changing it starts a rollout."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from capt.api.meta import (
     ResourceInfo,
     StringMap,
 )
-from capt.api.schema import AGE, Column, Rule, Scale
+from capt.api.schema import AGE, Column, Rule, Scale, Schema
 
 
 class TemplateMetadata(ApiModel):
@@ -92,7 +92,7 @@ class CaptMachineSetSpec(ApiModel):
 
     replicas: Count = 1
     """Number of CaptMachines."""
-    selector: LabelSelector | None = None
+    selector: Annotated[LabelSelector | None, Schema(map_type="atomic")] = None
     """Selects the machines of the set; default: a label of the set's own. Immutable."""
     template: MachineTemplateSpec
     """The machine that is made."""

@@ -16,8 +16,8 @@ from capt.api.schema import Column, Rule, Scale, Schema
 class ApiModel(BaseModel):
     """Base of everything that is read from or written to the API server.
 
-    Attributes are snake_case, wire names camelCase. Instances are frozen. Fields that the model does not know are
-    ignored when reading, so a newer server or a newer provider never breaks an older capt.
+    Attributes are snake_case, wire names camelCase. Instances are frozen. Fields that the model does not know
+    are ignored when reading, so a newer server or a newer provider never breaks an older capt.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)

@@ -1,10 +1,11 @@
 """What a model says to the CRD generator beyond its Python types.
 
-The constraints here are the API server's business, not Python's: they go into the generated CRD and are enforced
-there, once, for every writer. Reading stays tolerant, so an object stored under an older CRD never breaks a watch.
+The constraints here are the API server's business, not Python's: they go into the generated CRD and are
+enforced there, once, for every writer. Reading stays tolerant, so an object stored under an older CRD never
+breaks a watch.
 
-A constraint stands in `Annotated`, beside the type that it narrows; a CEL rule stands there too, or in the model's
-`RULES` when it relates fields to one another:
+A constraint stands in `Annotated`, beside the type that it narrows; a CEL rule stands there too, or in the
+model's `RULES` when it relates fields to one another:
 
     class Scaling(ApiModel):
         RULES = (Rule("self.minSize <= self.maxSize", "minSize must not be above maxSize", ".minSize"),)

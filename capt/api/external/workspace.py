@@ -1,7 +1,7 @@
 """Workspace, the kind of Crossplane's provider-terraform and provider-opentofu: Terraform, kept up to date.
 
 The kind exists in four flavours that differ in group and scope; one model reads them all. Values that
-providers may extend (`source`, policies) are plain strings here, so that a newer provider's objects stay readable.
+providers may extend (`source`, policies) are plain strings, so that a newer provider's objects stay readable.
 """
 
 from __future__ import annotations
@@ -221,9 +221,9 @@ class Workspace(ApiObject):
 
 
 WORKSPACE_FLAVOURS: tuple[ResourceInfo, ...] = (
-    replace(Workspace.RESOURCE, group="tf.m.upbound.io", namespaced=True),
     Workspace.RESOURCE,
-    replace(Workspace.RESOURCE, group="opentofu.m.upbound.io", namespaced=True),
+    replace(Workspace.RESOURCE, group="tf.m.upbound.io", namespaced=True),
     replace(Workspace.RESOURCE, group="opentofu.upbound.io"),
+    replace(Workspace.RESOURCE, group="opentofu.m.upbound.io", namespaced=True),
 )
-"""The four flavours of Workspace, in no order of preference."""
+"""The four flavours of Workspace; the one that the Go original used comes first."""
