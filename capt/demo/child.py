@@ -1,0 +1,92 @@
+"""The manager as a child process: started, found, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+_LOG_LINES = 25
+
+
+class ChildError(Exception):
+    """The manager ended by itself, or would not start or stop; the message carries the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running `python -m capt.manager --embedded`.
+
+    Attributes:
+        kubeconfig: How to reach its API server.
+        engine: Which engine reconciles Workspaces, `terraform` or `simulated`.
+    """
+
+    kubeconfig: Path
+    engine: str
+
+
+@contextlib.asynccontextmanager
+async def manager() -> AsyncIterator[Child]:
+    """Start a manager with an embedded API server on a temporary directory; stop it at exit.
+
+    Raises:
+        ChildError: It did not start within 30 s, did not stop within 20 s of SIGTERM, or ended with an error.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "capt.manager", "--embedded", "--ephemeral", "--log-format", "console"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            # Ctrl-C reaches the whole foreground group: the demo stops its child itself, in order
+            start_new_session=True,
+        )
+        try:
+            yield await _greeting(process, log.fileno())
+        finally:
+            await _stop(process, log.fileno())
+
+
+async def _greeting(process: asyncio.subprocess.Process, log: int) -> Child:
+    assert process.stdout is not None
+    engine = ""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            async for line in process.stdout:
+                words = line.decode().split()
+                if words and words[0] == "kubeconfig:":
+                    return Child(Path(words[1]), engine)
+                if words and words[0] == "engine:":
+                    engine = words[1]
+    except TimeoutError:
+        raise ChildError(f"the manager did not start within {_START_SECONDS:.0f} s\n{_tail(log)}") from None
+    raise ChildError(f"the manager ended with exit code {await process.wait()}\n{_tail(log)}")
+
+
+async def _stop(process: asyncio.subprocess.Process, log: int) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise ChildError(f"the manager did not stop within {_STOP_SECONDS:.0f} s\n{_tail(log)}") from None
+    if code:
+        raise ChildError(f"the manager ended with exit code {code}\n{_tail(log)}")
+
+
+def _tail(log: int) -> str:
+    text = os.pread(log, 1 << 20, 0).decode(errors="replace")
+    return "\n".join(text.splitlines()[-_LOG_LINES:])
