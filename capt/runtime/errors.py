@@ -1,0 +1,255 @@
+"""Every error that the runtime raises, and what a controller should do about each.
+
+    Exception
+    ├── ApiError                the API server refused, or did not answer
+    │   ├── BadRequest          400
+    │   ├── Unauthorized        401
+    │   ├── Forbidden           403
+    │   ├── NotFound            404
+    │   ├── Conflict            409, a precondition (resourceVersion, uid) failed
+    │   ├── AlreadyExists       409, the name is taken
+    │   ├── Gone                410, the resourceVersion or continue token is too old
+    │   ├── Invalid             422
+    │   ├── TooManyRequests     429
+    │   ├── ServerError         5xx
+    │   ├── RequestTimeout      no answer in time
+    │   └── ConnectionFailed    no connection, or it broke before the answer
+    ├── TerminalError           a reconciler says: nothing will help until the object changes
+    ├── CacheLagError           the cache did not catch up with an own write
+    ├── NotWatched              a cached read of a kind that nobody watches
+    ├── UndecodableError        the server sent what is no object of the kind
+    └── ConfigError             no usable configuration of a cluster
+
+This module is the one place that maps answers of the API server to exceptions.
+"""
+# ruff: noqa: N818 - the names are those of the API's reasons, which readers know from other clients
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class ApiError(Exception):
+    """The API server refused a request, or did not answer it.
+
+    Attributes:
+        status: HTTP status; 0 when there was no answer.
+        reason: machine-readable reason of the Status body (``NotFound``, ``Expired``, ...).
+        message: text for people.
+        details: ``details`` of the Status body: name, kind, uid, causes, ...
+        retry_after: seconds that the server asked to wait; ``None`` when it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        details: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.reason = reason
+        self.details: Mapping[str, Any] = details or {}
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        label = " ".join(part for part in (str(self.status or ""), self.reason) if part)
+        return f"{self.message} ({label})" if label else self.message
+
+
+class BadRequest(ApiError):
+    """400: the server cannot make sense of the request."""
+
+
+class Unauthorized(ApiError):
+    """401: the credentials were refused, also after they had been renewed once."""
+
+
+class Forbidden(ApiError):
+    """403: RBAC, an admission policy or a quota refuses."""
+
+
+class NotFound(ApiError):
+    """404: the object is not there, or the kind is not served."""
+
+
+class Conflict(ApiError):
+    """409: somebody else wrote first; read again and decide again."""
+
+
+class AlreadyExists(ApiError):
+    """409 on create: the name is taken."""
+
+
+class Gone(ApiError):
+    """410: the resourceVersion is too old to go on from, or the page token expired."""
+
+
+class Invalid(ApiError):
+    """422: validation refused the object; the message names field and rule."""
+
+
+class TooManyRequests(ApiError):
+    """429: the server is overloaded, or an eviction must wait. The request was not carried out."""
+
+
+class ServerError(ApiError):
+    """5xx: the server failed, or is starting or stopping."""
+
+
+class RequestTimeout(ApiError):
+    """No answer in time. A write may or may not have been carried out."""
+
+
+class ConnectionFailed(ApiError):
+    """No connection, or it broke before the answer. A write may or may not have been carried out."""
+
+
+class TerminalError(Exception):
+    """Raised by a reconciler: no retry until the object changes."""
+
+
+class CacheLagError(Exception):
+    """The cache did not catch up with an own write (or did not sync) in time: a read would be stale."""
+
+
+class NotWatched(LookupError):
+    """A cached read of a kind that nobody watches; such a read starts nothing."""
+
+
+class UndecodableError(ValueError):
+    """The server sent something that is no object of the expected kind."""
+
+
+class ConfigError(Exception):
+    """No usable cluster configuration. The message is one line that says what to mend."""
+
+
+class ErrorClass(StrEnum):
+    """What to do about an error that ended a reconcile."""
+
+    CONFLICT = "conflict"
+    """Somebody wrote first: decide again at once. Counted, not logged as an error."""
+    TRANSIENT = "transient"
+    """Try again with backoff."""
+    TERMINAL = "terminal"
+    """Wait until the object changes."""
+    BUG = "bug"
+    """Nobody expected this: backoff, and the traceback in the log."""
+
+
+_SEVERITY = {member: rank for rank, member in enumerate(ErrorClass)}
+
+
+def classify(error: BaseException) -> ErrorClass:
+    """Return the class of an error; of a group, that of its worst leaf.
+
+    Every answer of the API server except a conflict counts as transient, ``Invalid`` and ``Forbidden`` too:
+    what refuses (a CRD's schema, a policy, RBAC) can be mended without a change of the object, and a
+    reconcile that waited for one would then never run again.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return max((classify(leaf) for leaf in error.exceptions), key=_SEVERITY.__getitem__)
+    if isinstance(error, Conflict):
+        return ErrorClass.CONFLICT
+    if isinstance(error, TerminalError):
+        return ErrorClass.TERMINAL
+    if isinstance(error, ApiError | CacheLagError | TimeoutError | ConnectionError):
+        return ErrorClass.TRANSIENT
+    return ErrorClass.BUG
+
+
+class _Answer(Protocol):
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def raise_for_status(answer: _Answer) -> None:
+    """Raise the typed error that an answer carries, if it carries one.
+
+    Args:
+        answer: a response; header names in any case that its mapping looks up.
+
+    Raises:
+        ApiError: the status is 400 or above.
+    """
+    if answer.status >= 400:
+        raise error_from_status(
+            answer.status, answer.body, retry_after=_seconds(answer.headers.get("Retry-After"))
+        )
+
+
+def error_from_status(status: int, body: bytes, *, retry_after: float | None = None) -> ApiError:
+    """Make the typed error of a ``Status`` object.
+
+    Args:
+        status: HTTP status; the body's ``code`` counts where it has one (an ERROR event arrives with 200).
+        body: JSON of a ``Status``; anything else (a proxy's page) becomes the message, shortened.
+        retry_after: seconds from the header; else the body's ``details.retryAfterSeconds``.
+    """
+    try:
+        answer = _decode_status(body)
+    except msgspec.MsgspecError:
+        text = " ".join(body[:400].decode(errors="replace").split())
+        answer = _Status(message=text)
+    status = answer.code or status
+    details = answer.details or {}
+    if retry_after is None:
+        seconds = details.get("retryAfterSeconds")
+        retry_after = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+    return _type(status, answer.reason)(
+        answer.message or f"the API server answered {status}",
+        status=status,
+        reason=answer.reason,
+        details=details,
+        retry_after=retry_after,
+    )
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+    details: dict[str, Any] | None = None
+
+
+_decode_status = msgspec.json.Decoder(_Status).decode
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+
+def _type(status: int, reason: str) -> type[ApiError]:
+    if reason == "AlreadyExists":
+        return AlreadyExists
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, ApiError)
+
+
+def _seconds(header: str | None) -> float | None:
+    # the header may also hold a date; the API server only ever sends seconds
+    try:
+        return float(header) if header is not None else None
+    except ValueError:
+        return None
