@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Backoff:
     """Exponential backoff of one item: ``base * factor**failures`` seconds, at most ``cap``.
 
-    The defaults are controller-runtime's (5 ms doubling up to 1000 s); there is no global rate limit beside it, as
-    there is none there since the priority queue became the default. What calls slow external systems wants a larger
-    base and a smaller cap.
+    The defaults are controller-runtime's (5 ms doubling up to 1000 s); there is no global rate limit beside
+    it, as there is none there since the priority queue became the default. What calls slow external systems
+    wants a larger base and a smaller cap.
 
     Attributes:
         base: seconds after the first failure.

@@ -2,10 +2,11 @@
 
 Three clocks answer three questions, and mixing them up is how leader election goes wrong:
 
-* :meth:`Clock.now` is the wall clock: timestamps that people read. It jumps; no duration is ever taken from it.
+* :meth:`Clock.now` is the wall clock: timestamps that people read. It jumps; no duration is ever taken from
+  it.
 * :meth:`Clock.monotonic` measures durations. On Linux it stands still while the machine is suspended.
-* :meth:`Clock.boottime` measures durations and keeps counting through a suspend. A process that wakes up after
-  its lease ran out learns it from this clock only.
+* :meth:`Clock.boottime` measures durations and keeps counting through a suspend. A process that wakes up
+  after its lease ran out learns it from this clock only.
 
 Every part of the runtime gets a ``Clock``; :class:`capt.runtime.testing.FakeClock` is the one for tests.
 """
@@ -77,7 +78,7 @@ class SystemClock:
 
 @asynccontextmanager
 async def timeout(clock: Clock, seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
-    """Bound a block by ``seconds`` on ``clock`` (``None``: no bound), as ``asyncio.timeout`` does on the loop's.
+    """Bound a block by ``seconds`` on ``clock``; ``None`` is no bound.
 
     The yielded scope's ``expired()`` tells this bound from a ``TimeoutError`` that came from inside.
 

@@ -1,7 +1,7 @@
 """Conditions, as ``metav1.Condition`` wants them kept.
 
-``lastTransitionTime`` says when ``status`` changed last, not when the condition was written last; writing it anew at
-each reconcile turns a status that did not change into a write, and each write into another reconcile.
+``lastTransitionTime`` says when ``status`` changed last, not when the condition was written last; writing it
+anew at each reconcile turns a status that did not change into a write, and each write into another reconcile.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def is_true(conditions: Iterable[ConditionLike], type: str) -> bool:  # noqa: A0
 def set_condition(conditions: Iterable[C], new: C) -> tuple[C, ...]:
     """Return ``conditions`` with ``new`` in the place of the one of its type, or at the end.
 
-    The old transition time is kept when the status is equal (``meta.SetStatusCondition`` in apimachinery). The order
-    of the others never changes, so that equal facts give equal lists and no write.
+    The old transition time is kept when the status is equal (``meta.SetStatusCondition`` in apimachinery).
+    The order of the others never changes, so that equal facts give equal lists and no write.
     """
     conditions = tuple(conditions)
     old = find_condition(conditions, new.type)

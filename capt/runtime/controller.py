@@ -1,6 +1,7 @@
 """What a controller is: a reconciler, the kinds that it watches, and how it is run.
 
-This module only declares; :mod:`capt.runtime.reconcile_loop` runs a declaration, and the manager decides when.
+This module only declares; :mod:`capt.runtime.reconcile_loop` runs a declaration, and the manager decides
+when.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ class Watch:
 
     Attributes:
         kind: what is watched.
-        keys: maps a watched object to the keys to reconcile. Called with the old and with the new object of an event,
-            so that an object which moved from one owner to another reaches both.
-        reason: why the key is reconciled, short and from a fixed set: it becomes a metric label. The event's type is
-            added to it ("CaptMachine modified").
+        keys: maps a watched object to the keys to reconcile. Called with the old and with the new object of
+            an event, so that an object which moved from one owner to another reaches both.
+        reason: why the key is reconciled, short and from a fixed set: it becomes a metric label. The event's
+            type is added to it ("CaptMachine modified").
         predicate: drops events before they are mapped; ``None`` lets all through.
         labels: label selector of the watch, "" for everything.
         optional: a missing kind is polled for, and may come and go while the controller runs; it never holds
-            readiness back. A missing required kind is waited for: the controller does not start, the manager is not
-            ready, and both log and ``/readyz?verbose`` name it.
+            readiness back. A missing required kind is waited for: the controller does not start, the manager
+            is not ready, and both log and ``/readyz?verbose`` name it.
     """
 
     kind: Kind[Any]
@@ -54,10 +55,10 @@ class Controller:
         workers: most reconciles at once, never two of one key. controller-runtime's default is 1, because its
             reconciles hold a thread's worth of memory each; ours cost a coroutine.
         backoff: between retries of one key after an error.
-        min_interval: least seconds between the starts of two reconciles of one key. The first starts at once, those
-            that a storm of child events asks for are coalesced. 0 for none.
-        timeout: most seconds one reconcile may take before it is cancelled and retried as a transient error; ``None``
-            for no bound, as in controller-runtime.
+        min_interval: least seconds between the starts of two reconciles of one key. The first starts at
+            once, those that a storm of child events asks for are coalesced. 0 for none.
+        timeout: most seconds one reconcile may take before it is cancelled and retried as a transient error;
+            ``None`` for no bound, as in controller-runtime.
         leader: run only while this process leads.
 
     Raises:
@@ -106,7 +107,8 @@ def watch_self(kind: Kind[Any], *, predicate: Predicate | None = None) -> Watch:
 def watch_owned(kind: Kind[Any], owner: Kind[Any], *, optional: bool = False) -> Watch:
     """Reconcile the *controller* owner, of kind ``owner``, of each object of ``kind`` that changes.
 
-    The version in the owner reference is ignored, since the same owner may be written with any served version.
+    The version in the owner reference is ignored, since the same owner may be written with any served
+    version.
     """
     resource = owner.resource
 
@@ -133,7 +135,7 @@ def watch_mapped(
 ) -> Watch:
     """Reconcile what ``keys`` makes of each object of ``kind`` that changes.
 
-    ``keys`` runs inside the loop step that changed the cache: it must be quick, and may look things up in stores and
-    their indexes, which never wait.
+    ``keys`` runs inside the loop step that changed the cache: it must be quick, and may look things up in
+    stores and their indexes, which never wait.
     """
     return Watch(kind=kind, keys=keys, reason=reason, optional=optional, labels=labels, predicate=predicate)

@@ -1,8 +1,8 @@
 """Finalizers: what must happen before an object may go.
 
-``metadata.finalizers`` is shared with every other controller that guards the object, and a merge patch replaces a
-list as a whole. So each write carries the resourceVersion that it was computed from, and a conflict is answered with a
-live read and another try.
+``metadata.finalizers`` is shared with every other controller that guards the object, and a merge patch
+replaces a list as a whole. So each write carries the resourceVersion that it was computed from, and a
+conflict is answered with a live read and another try.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ async def add(client: Client, kind: Kind[T], obj: T, finalizer: str) -> T:
     """Put ``finalizer`` on ``obj`` if it lacks it.
 
     Returns:
-        The object as it is now. Unchanged when the finalizer was there, and without it when the object is being
-        deleted: the API server accepts no new finalizer then, and there is nothing left to guard.
+        The object as it is now. Unchanged when the finalizer was there, and without it when the object is
+        being deleted: the API server accepts no new finalizer then, and there is nothing left to guard.
 
     Raises:
         NotFound: the object is gone.

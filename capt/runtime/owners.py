@@ -10,9 +10,9 @@ from capt.runtime.resource import Kind, KubeObject
 def controller_reference(kind: Kind[Any], obj: KubeObject) -> dict[str, Any]:
     """Return the owner reference that makes ``obj`` the controller of an object about to be created.
 
-    ``blockOwnerDeletion`` is set, so that a foreground deletion of the owner waits for the child. The owner must live
-    in the child's namespace or be cluster-scoped: the garbage collector takes any other reference for an owner that is
-    gone, and deletes the child.
+    ``blockOwnerDeletion`` is set, so that a foreground deletion of the owner waits for the child. The owner
+    must live in the child's namespace or be cluster-scoped: the garbage collector takes any other reference
+    for an owner that is gone, and deletes the child.
     """
     return {
         "apiVersion": kind.resource.api_version,
@@ -28,5 +28,5 @@ def is_controlled_by(obj: KubeObject, owner: KubeObject) -> bool:
     """Tell whether ``owner`` is the controller of ``obj``; by uid, so that a namesake made later is not."""
     return any(
         reference.controller and reference.uid == owner.metadata.uid
-        for reference in obj.metadata.owner_references or ()
+        for reference in obj.metadata.owner_references
     )

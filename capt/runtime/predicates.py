@@ -1,7 +1,7 @@
 """Which changes of a watched object matter.
 
-A predicate drops an event before it becomes work. It sees the slim cached objects, old and new; no spec is decoded
-for an event that is dropped.
+A predicate drops an event before it becomes work. It sees the slim cached objects, old and new; no spec is
+decoded for an event that is dropped.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Predicate = Callable[[Event], bool]
 
 
 def generation_changed(event: Event) -> bool:
-    """Accept additions, deletions, and changes of ``metadata.generation``: of the spec, or a deletion's beginning.
+    """Accept additions, deletions, and changes of ``metadata.generation``: a new spec, a deletion begun.
 
-    An object that has no generation (a Secret) always passes. controller-runtime drops every update of such an
-    object, which is never what was meant.
+    An object that has no generation (a Secret) always passes. controller-runtime drops every update of such
+    an object, which is never what was meant.
     """
     if event.old is None or event.new is None:
         return True

@@ -1,7 +1,8 @@
 """What a reconciler is given and what it gives back.
 
-The result is a sum type: ``Done`` | ``After`` | an exception. controller-runtime lets ``Requeue``, ``RequeueAfter`` and
-an error be combined freely, and ignores some combinations with a warning; here none of those can be written.
+The result is a sum type: ``Done`` | ``After`` | an exception. controller-runtime lets ``Requeue``,
+``RequeueAfter`` and an error be combined freely, and ignores some combinations with a warning; here none of
+those can be written.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Request:
         namespace: "" for a cluster-scoped object.
         name: the object's name.
         reasons: why, merged over everything that asked since the last start (at most 8), e.g. ``{"CaptMachine
-            modified", "after: rollout"}``. For logs and metrics; a level-triggered decision never depends on them.
+            modified", "after: rollout"}``. For logs and metrics; a level-triggered decision never depends on
+            them.
     """
 
     namespace: str
