@@ -60,17 +60,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     options = parser.parse_args(arguments)
-    stale = [
-        path
+    stale = {
+        path: content
         for path, content in manifests().items()
         if not path.exists() or path.read_text(encoding="utf-8") != content
-    ]
-    for path in stale:
+    }
+    for path, content in stale.items():
         if options.check:
             print(f"{path.relative_to(MANIFESTS.parent)} is stale: run make crds", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(manifests()[path], encoding="utf-8")
+            path.write_text(content, encoding="utf-8")
             print(f"wrote {path.relative_to(MANIFESTS.parent)}")
     return 1 if stale and options.check else 0
 

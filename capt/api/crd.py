@@ -17,11 +17,12 @@ What becomes what:
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
-import textwrap
+import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -118,17 +119,19 @@ def _root_schema(model: type[ApiObject]) -> JsonSchema:
     for name, description in _TYPE_DESCRIPTIONS.items():
         properties[name] = {"description": description, "type": "string"}
     properties["metadata"] = {"type": "object"}
-    properties["status"] = _field(model, "status", defaults=False)
-    properties["status"].pop("default", None)
+    properties["status"] = _field(
+        model.model_fields["status"], properties["status"].get("description"), defaults=False
+    )
     return schema
 
 
 def _object(model: type[ApiModel], *, defaults: bool) -> JsonSchema:
-    schema: JsonSchema = {"description": inspect.getdoc(model), "type": "object", "properties": {}}
+    schema: JsonSchema = {"description": _prose(model.__doc__ or ""), "type": "object", "properties": {}}
+    docstrings = _field_docstrings(model)
     required = []
     for name, field in model.model_fields.items():
         wire_name = field.alias or name
-        schema["properties"][wire_name] = _field(model, name, defaults=defaults)
+        schema["properties"][wire_name] = _field(field, docstrings.get(name), defaults=defaults)
         if field.is_required() or any(mark.required for mark in field.metadata if isinstance(mark, Schema)):
             required.append(wire_name)
     if required:
@@ -137,12 +140,10 @@ def _object(model: type[ApiModel], *, defaults: bool) -> JsonSchema:
     return schema
 
 
-def _field(model: type[ApiModel], name: str, *, defaults: bool) -> JsonSchema:
-    field = model.model_fields[name]
+def _field(field: FieldInfo, description: str | None, *, defaults: bool) -> JsonSchema:
     schema = _type(field.annotation, defaults=defaults)
     for mark in field.metadata:
         _add_mark(schema, mark)
-    description = _field_docstrings(model).get(name)
     if description:
         schema = {**schema, "description": description}
     if defaults:
@@ -223,23 +224,35 @@ def _add_rules(schema: JsonSchema, rules: tuple[Rule, ...]) -> None:
 
 
 def _field_docstrings(model: type[ApiModel]) -> dict[str, str]:
-    """Return the strings that stand under the fields of a model and of its bases.
+    docstrings: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, ApiModel):
+            docstrings.update(_module_docstrings(base.__module__).get(base.__qualname__, {}))
+    return docstrings
+
+
+@functools.cache
+def _module_docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
+    """Return, by class, the strings that stand under the fields of a module's classes.
 
     Python throws them away, so they are read from the source; an installation of bytecode alone has none.
     """
-    docstrings: dict[str, str] = {}
-    for base in reversed(model.__mro__):
-        if not issubclass(base, ApiModel):
-            continue
-        try:
-            source = inspect.getsource(base)
-        except OSError:
-            continue
-        (class_definition,) = ast.parse(textwrap.dedent(source)).body
-        assert isinstance(class_definition, ast.ClassDef)
-        body = class_definition.body
-        for statement, following in itertools.pairwise(body):
-            match statement, following:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    docstrings[name] = inspect.cleandoc(text)
-    return docstrings
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except OSError:
+        return {}
+    classes = [statement for statement in ast.parse(source).body if isinstance(statement, ast.ClassDef)]
+    return {one.name: dict(_strings_under_fields(one.body)) for one in classes}
+
+
+def _strings_under_fields(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement, following in itertools.pairwise(body):
+        match statement, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, _prose(text)
+
+
+def _prose(docstring: str) -> str:
+    """Return a docstring with each paragraph on one line."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.splitlines()) for paragraph in paragraphs)

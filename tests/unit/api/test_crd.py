@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from capt.api import KINDS, ApiModel, ApiObject, CaptMachineDeployment, ResourceInfo, Workspace, crd
+from capt.api.crd import definition
+from hack import generate_crds
+
+ALL = (*KINDS, Workspace)
+by_kind = pytest.mark.parametrize("model", ALL, ids=lambda model: model.RESOURCE.kind)
+by_own_kind = pytest.mark.parametrize("model", KINDS, ids=lambda model: model.RESOURCE.kind)
+
+
+def version(model: type[ApiObject]) -> dict[str, Any]:
+    (only,) = definition(model)["spec"]["versions"]
+    return only
+
+
+def root(model: type[ApiObject]) -> dict[str, Any]:
+    return version(model)["schema"]["openAPIV3Schema"]
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for keyword in ("items", "additionalProperties"):
+        if keyword in schema:
+            yield from nodes(schema[keyword], f"{path}[]")
+
+
+def test_manifests_are_fresh(capsys):
+    """The committed CRDs are what the models say; `make crds` writes them."""
+    assert generate_crds.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_stale_manifests_are_told_and_rewritten(tmp_path, monkeypatch, capsys):
+    """`--check` names each stale file and fails; without it the files are written, once."""
+    monkeypatch.setattr(generate_crds, "MANIFESTS", tmp_path / "manifests")
+
+    assert generate_crds.main(["--check"]) == 1
+    assert capsys.readouterr().err.count("is stale: run make crds") == len(ALL)
+    assert generate_crds.main([]) == 0
+    assert capsys.readouterr().out.count("wrote ") == len(ALL)
+    assert generate_crds.main([]) == 0
+    assert capsys.readouterr().out == ""
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.yaml")} == {
+        "manifests/crds/infrastructure.cluster.x-k8s.io_workspacetemplates.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_workspacetemplateapplies.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captmachines.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captmachinesets.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captmachinedeployments.yaml",
+        "manifests/workspace/tf.upbound.io_workspaces.yaml",
+    }
+
+
+@by_kind
+def test_rendered_yaml_says_what_the_definition_says(model):
+    """Nothing is lost or changed in type on the way into YAML."""
+    assert yaml.safe_load(generate_crds.render(model)) == definition(model)
+
+
+@by_kind
+def test_schema_is_structural(model):
+    """Every field has a type or is an int-or-string, nothing is nullable, nothing refers elsewhere."""
+    for path, schema in nodes(root(model)):
+        assert schema.get("type") or schema.get("x-kubernetes-int-or-string"), path
+        assert not {"$ref", "nullable", "allOf", "oneOf", "not"} & schema.keys(), path
+        if schema.get("type") == "array":
+            assert "items" in schema, path
+        assert not {"properties", "additionalProperties"} <= schema.keys(), path
+
+
+@by_kind
+def test_every_field_is_described(model):
+    """`kubectl explain` has a sentence for every field."""
+    undescribed = [
+        path
+        for path, schema in nodes(root(model))
+        if not schema.get("description") and not path.endswith("[]") and path != ".metadata"
+    ]
+    assert undescribed == []
+
+
+@by_kind
+def test_required_fields_have_no_default_and_defaults_satisfy_their_type(model):
+    """A default is there exactly for what may be left out, and is itself a valid value."""
+    types = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
+    for path, schema in nodes(root(model)):
+        for name in schema.get("required", ()):
+            assert "default" not in schema["properties"][name], f"{path}.{name}"
+        if "default" in schema and "type" in schema:
+            assert isinstance(schema["default"], types[schema["type"]]), path
+        if "default" in schema and "enum" in schema:
+            assert schema["default"] in schema["enum"], path
+
+
+@by_kind
+def test_status_has_no_defaults(model):
+    """In status only what a controller wrote is there."""
+    assert [path for path, schema in nodes(root(model)["properties"]["status"]) if "default" in schema] == []
+
+
+@by_kind
+def test_every_kind_has_spec_status_and_age(model):
+    """A manifest without spec is refused; status is a subresource; the last column is the age."""
+    assert root(model)["required"] == ["spec"]
+    assert version(model)["subresources"]["status"] == {}
+    last = version(model)["additionalPrinterColumns"][-1]
+    assert (last["name"].lower(), last["type"], last["jsonPath"]) == (
+        "age",
+        "date",
+        ".metadata.creationTimestamp",
+    )
+
+
+@by_kind
+def test_conditions_merge_by_type(model):
+    """Two controllers that write different conditions do not overwrite each other."""
+    conditions = root(model)["properties"]["status"]["properties"]["conditions"]
+
+    assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == (
+        "map",
+        ["type"],
+    )
+    assert conditions["items"]["required"] == ["type", "status", "reason", "message", "lastTransitionTime"]
+
+
+@by_kind
+def test_what_columns_show_exists(model):
+    """No column looks at a field that the schema does not have."""
+    for column in version(model)["additionalPrinterColumns"]:
+        schema = root(model)
+        for part in column["jsonPath"].split("[")[0].strip(".").split("."):
+            if part == "metadata":
+                break
+            schema = schema["properties"][part]
+
+
+@by_own_kind
+def test_cluster_api_finds_the_kind(model):
+    """Labels name the contract versions, and `kubectl get cluster-api` lists the kind."""
+    generated = definition(model)
+
+    assert generated["metadata"]["labels"] == {
+        "cluster.x-k8s.io/v1beta1": "v1beta1",
+        "cluster.x-k8s.io/v1beta2": "v1beta1",
+    }
+    assert {"cluster-api", "capt"} <= set(generated["spec"]["names"]["categories"])
+    assert generated["spec"]["scope"] == "Namespaced"
+    assert "observedGeneration" in root(model)["properties"]["status"]["properties"]
+
+
+def test_short_names():
+    """Each kind has a short name of its own; the original's `wtapply` is kept."""
+    assert [model.RESOURCE.short_names for model in KINDS] == [
+        ("wtemplate",),
+        ("wtapply",),
+        ("captm",),
+        ("captms",),
+        ("captmd",),
+    ]
+
+
+@pytest.mark.parametrize("model", KINDS[3:], ids=lambda model: model.RESOURCE.kind)
+def test_scale_has_a_selector(model):
+    """`kubectl scale` and the horizontal autoscaler find replicas and selector."""
+    assert version(model)["subresources"]["scale"] == {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+
+
+def test_server_side_defaults_of_a_deployment():
+    """The defaults that the Go original promised in comments are in the schema."""
+    spec = root(CaptMachineDeployment)["properties"]["spec"]["properties"]
+
+    assert {name: field["default"] for name, field in spec.items() if "default" in field} == {
+        "replicas": 1,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "minReadySeconds": 0,
+        "revisionHistoryLimit": 10,
+        "progressDeadlineSeconds": 600,
+        "paused": False,
+    }
+    assert "default" not in spec["strategy"]["properties"]["rollingUpdate"]
+
+
+def test_a_type_that_a_structural_schema_cannot_say_is_refused():
+    """A model with such a field fails when its CRD is generated, not when a server reads it."""
+
+    class Odd(ApiModel):
+        union: int | bool
+
+    class OddKind(ApiObject):
+        RESOURCE: ClassVar[ResourceInfo] = ResourceInfo(
+            group="g", version="v1", kind="OddKind", plural="oddkinds"
+        )
+
+        spec: Odd
+        status: Odd
+
+    with pytest.raises(TypeError, match="a structural schema cannot say"):
+        definition(OddKind)
+
+
+def test_bytecode_without_source_gives_the_same_schema_without_descriptions_of_fields(monkeypatch):
+    """An installation without source files validates exactly as one with them."""
+
+    def without_descriptions(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: without_descriptions(item)
+                for key, item in value.items()
+                if not (key == "description" and isinstance(item, str))
+            }
+        return [without_descriptions(item) for item in value] if isinstance(value, list) else value
+
+    complete = definition(CaptMachineDeployment)
+
+    def no_source(_):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(inspect, "getsource", no_source)
+    crd._module_docstrings.cache_clear()
+    try:
+        assert without_descriptions(definition(CaptMachineDeployment)) == without_descriptions(complete)
+    finally:
+        crd._module_docstrings.cache_clear()
