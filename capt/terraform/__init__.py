@@ -1,0 +1,130 @@
+"""The built-in Workspace engine: reconciles Workspaces by running Terraform where no Crossplane provider does.
+
+It keeps the provider's promises (conditions, reasons, messages, finalizer, connection secret), so that controllers
+that drive Workspaces cannot tell the two apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from capt import __version__
+from capt.api import Workspace
+from capt.runtime import (
+    Backoff,
+    Controller,
+    Event,
+    Kind,
+    Manager,
+    annotations_changed,
+    any_of,
+    generation_changed,
+    labels_changed,
+    watch_self,
+)
+from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
+from capt.terraform.executor import (
+    Executor,
+    InvalidInputError,
+    Observation,
+    Output,
+    Stage,
+    TerraformError,
+    WorkspaceInput,
+)
+from capt.terraform.kinds import FLAVOURS
+from capt.terraform.reconciler import WorkspaceReconciler
+from capt.terraform.simulated import SimulatedExecutor, Simulation
+from capt.terraform.work_directory import standing_in
+
+__all__ = [
+    "CliExecutor",
+    "CliOptions",
+    "Executor",
+    "Gate",
+    "InvalidInputError",
+    "Observation",
+    "Output",
+    "SimulatedExecutor",
+    "Simulation",
+    "Stage",
+    "TerraformError",
+    "WorkspaceInput",
+    "WorkspaceReconciler",
+    "add_to",
+    "find_cli",
+    "standing_in",
+]
+
+USER_AGENT = f"capt-engine/{__version__}"
+
+
+class CliNotFoundError(Exception):
+    """Neither ``terraform`` nor ``tofu`` is on PATH."""
+
+
+def add_to(
+    manager: Manager,
+    *,
+    engine: Literal["terraform", "simulated"],
+    data_dir: Path,
+    parallelism: int = 4,
+    simulation: Simulation | None = None,
+) -> None:
+    """Add a controller for each flavour of Workspace; a flavour that is not served yet is waited for.
+
+    Args:
+        manager: receives the controllers.
+        engine: ``terraform`` runs the CLI, ``simulated`` pretends to.
+        data_dir: where Terraform state lies; as durable as the infrastructure has to be.
+        parallelism: most Terraform commands at once, over all flavours; most reconciles at once of one flavour.
+        simulation: how the simulated engine behaves.
+
+    Raises:
+        CliNotFoundError: ``engine`` is ``terraform`` and there is no such command.
+    """
+    client = manager.client_as(USER_AGENT)
+    recorder = manager.recorder("capt-engine")
+    gate = Gate(parallelism)
+    simulated = SimulatedExecutor(
+        clock=manager.clock, simulation=simulation, directory=data_dir / "simulated"
+    )
+    for kind in FLAVOURS:
+        executor: Executor = (
+            simulated
+            if engine == "simulated"
+            else CliExecutor(cli=_cli_for(kind), root=data_dir / "terraform", gate=gate)
+        )
+        reconciler = WorkspaceReconciler(
+            kind=kind, client=client, executor=executor, recorder=recorder, clock=manager.clock
+        )
+        manager.add(
+            Controller(
+                name=f"engine.{kind.resource.group}",
+                reconciler=reconciler,
+                watches=(replace(watch_self(kind, predicate=_WORTH_A_LOOK), optional=True),),
+                workers=parallelism,
+                backoff=Backoff(base=1.0, cap=60.0),
+            )
+        )
+
+
+def _cli_for(kind: Kind[Workspace]) -> Path:
+    """Return the command for a flavour: its own where it is installed, else the other one."""
+    names = ("tofu", "terraform") if kind.resource.group.startswith("opentofu") else ("terraform", "tofu")
+    cli = find_cli(*names)
+    if cli is None:
+        message = "neither terraform nor tofu is on PATH; install one, or choose another Workspace engine"
+        raise CliNotFoundError(message)
+    return cli
+
+
+def _is_deleting(event: Event) -> bool:
+    # other finalizers that come off change no generation, and the last one is what deletion waits for
+    return event.obj.deleting
+
+
+# our own status writes are not
+_WORTH_A_LOOK = any_of(generation_changed, labels_changed, _is_deleting, annotations_changed)
