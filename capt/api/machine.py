@@ -1,4 +1,7 @@
-"""CaptMachine: one node of a node group, or one whole EKS managed node group."""
+"""CaptMachine: one node of a node group, or one whole EKS managed node group.
+
+The seeds know both: seeds 000 and 002 describe the node that refers to a group, seed 001 the group itself.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ class NodeGroupUpdateConfig(ApiModel):
 
 
 class NodeGroupConfig(ApiModel):
-    """One EKS managed node group (seed 001)."""
+    """One EKS managed node group."""
 
     RULES = (
         Rule(
@@ -121,7 +124,7 @@ class NodeGroupConfig(ApiModel):
     ] = ()
     """EC2 instance types of the nodes, for groups that may mix them (Spot wants several)."""
     scaling: NodeGroupScaling | None = None
-    """How many nodes the group has; default: the module's."""
+    """How many nodes the group has, not to be confused with `replicas` of CaptMachines; default: the module's."""
     capacity_type: Literal["OnDemand", "Spot", "CapacityBlock"] | None = None
     """How the instances are bought; default: the module's, OnDemand as a rule."""
     ami_type: Annotated[str, Schema(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_]+$")] | None = None
@@ -139,7 +142,7 @@ class NodeGroupConfig(ApiModel):
     ] = ()
     """Kubernetes taints of the nodes."""
     update_config: NodeGroupUpdateConfig | None = None
-    """How EKS replaces nodes."""
+    """How EKS replaces nodes of the group; the `maxUnavailable` of a CaptMachineDeployment counts CaptMachines."""
     subnet_ids: Annotated[
         tuple[str, ...],
         Field(alias="subnetIDs", exclude_if=is_empty),
@@ -171,9 +174,9 @@ class CaptMachineSpec(ApiModel):
     )
 
     node_group_ref: NodeGroupReference | None = None
-    """The node group that the node joins (seeds 000 and 002)."""
+    """The node group that the node joins."""
     node_group_config: NodeGroupConfig | None = None
-    """The node group to make (seed 001)."""
+    """The EKS managed node group to make."""
     workspace_template_ref: ObjectReference
     """The WorkspaceTemplate that makes the infrastructure."""
     instance_type: InstanceType | None = None
@@ -263,6 +266,4 @@ class CaptMachine(ApiObject):
             "a machine cannot change between nodeGroupRef and nodeGroupConfig: make a new one",
         ),
     ]
-    """Desired state."""
     status: CaptMachineStatus = Field(default_factory=CaptMachineStatus)
-    """Observed state."""

@@ -147,6 +147,4 @@ class CaptMachineDeployment(ApiObject):
     )
     kind: Literal["CaptMachineDeployment"] = "CaptMachineDeployment"
     spec: CaptMachineDeploymentSpec
-    """Desired state."""
     status: CaptMachineDeploymentStatus = Field(default_factory=CaptMachineDeploymentStatus)
-    """Observed state."""

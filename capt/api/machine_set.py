@@ -151,6 +151,4 @@ class CaptMachineSet(ApiObject):
     )
     kind: Literal["CaptMachineSet"] = "CaptMachineSet"
     spec: CaptMachineSetSpec
-    """Desired state."""
     status: CaptMachineSetStatus = Field(default_factory=CaptMachineSetStatus)
-    """Observed state."""

@@ -1,4 +1,7 @@
-"""WorkspaceTemplate: the Terraform module, and how it is run, from which Workspaces are made."""
+"""WorkspaceTemplate: the Terraform module, and how it is run, from which Workspaces are made.
+
+Seed 000 puts the module under `template.spec.forProvider`, seed 001 right under `template.spec`; both are accepted.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from capt.api.external.workspace import (
     ManagementPolicies,
     NonEmpty,
     ProviderConfigReference,
+    SecretReference,
     WorkspaceParameters,
 )
 from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
@@ -20,7 +24,6 @@ from capt.api.meta import (
     ApiObject,
     Conditions,
     JsonObject,
-    ObjectReference,
     ResourceInfo,
     StringMap,
 )
@@ -50,7 +53,7 @@ class TemplateWorkspaceSpec(ApiModel):
     )
 
     module: NonEmpty | None = None
-    """Inline HCL; short for `forProvider` with `source: Inline` and this `module` (seed 001)."""
+    """Inline HCL; short for `forProvider` with `source: Inline` and this `module`."""
     for_provider: WorkspaceParameters | None = None
     """What Terraform runs, and with which inputs."""
     provider_config_ref: ProviderConfigReference = DEFAULT_PROVIDER_CONFIG
@@ -59,7 +62,7 @@ class TemplateWorkspaceSpec(ApiModel):
     """Whether deleting the Workspace destroys what Terraform made."""
     management_policies: ManagementPolicies = ("*",)
     """What the provider may do; an empty list pauses it."""
-    write_connection_secret_to_ref: ObjectReference | None = None
+    write_connection_secret_to_ref: SecretReference | None = None
     """Secret that receives all outputs; a WorkspaceTemplateApply's own reference wins over it."""
     publish_connection_details_to: JsonObject = Field(default_factory=dict)
     """Accepted for manifests written for older providers, without effect: current ones no longer have it."""
@@ -93,7 +96,7 @@ class WorkspaceTemplateSpec(ApiModel):
 
     template: WorkspaceTemplateDefinition
     """The template proper."""
-    write_connection_secret_to_ref: ObjectReference | None = None
+    write_connection_secret_to_ref: SecretReference | None = None
     """Secret that receives all outputs; `template.spec` and the WorkspaceTemplateApply may name another."""
 
 
@@ -140,6 +143,4 @@ class WorkspaceTemplate(ApiObject):
     )
     kind: Literal["WorkspaceTemplate"] = "WorkspaceTemplate"
     spec: WorkspaceTemplateSpec
-    """Desired state."""
     status: WorkspaceTemplateStatus = Field(default_factory=WorkspaceTemplateStatus)
-    """Observed state."""

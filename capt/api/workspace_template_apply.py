@@ -105,6 +105,4 @@ class WorkspaceTemplateApply(ApiObject):
     )
     kind: Literal["WorkspaceTemplateApply"] = "WorkspaceTemplateApply"
     spec: WorkspaceTemplateApplySpec
-    """Desired state."""
     status: WorkspaceTemplateApplyStatus = Field(default_factory=WorkspaceTemplateApplyStatus)
-    """Observed state."""

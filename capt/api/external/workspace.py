@@ -15,10 +15,7 @@ from capt.api.meta import (
     ApiModel,
     ApiObject,
     Conditions,
-    DnsLabel,
-    DnsName,
     JsonObject,
-    ObjectReference,
     ResourceInfo,
     Text,
     is_empty,
@@ -37,12 +34,21 @@ ManagementPolicies = Annotated[
 """What the provider may do; `*` is everything, an empty list pauses it."""
 
 
-class KeyReference(ApiModel):
-    """One key of a ConfigMap or Secret."""
+class SecretReference(ApiModel):
+    """Names a Secret; in a WorkspaceTemplate the name may hold `${...}` placeholders, hence no pattern."""
 
-    name: DnsName
+    name: NonEmpty
+    """Name of the Secret."""
+    namespace: NonEmpty | None = None
+    """Namespace of the Secret; default: the namespace of the object that refers to it."""
+
+
+class KeyReference(ApiModel):
+    """One key of a ConfigMap or Secret; in a WorkspaceTemplate it may hold `${...}` placeholders."""
+
+    name: NonEmpty
     """Name of the ConfigMap or Secret."""
-    namespace: DnsLabel | None = None
+    namespace: NonEmpty | None = None
     """Namespace of the ConfigMap or Secret; default: the namespace of the object that refers to it."""
     key: NonEmpty
     """Key in its data."""
@@ -159,7 +165,7 @@ class WorkspaceSpec(ApiModel):
     """Whether deletion destroys what Terraform made; the namespaced flavours do not have the field."""
     management_policies: ManagementPolicies = ("*",)
     """What the provider may do; an empty list pauses it."""
-    write_connection_secret_to_ref: ObjectReference | None = None
+    write_connection_secret_to_ref: SecretReference | None = None
     """Secret that receives all outputs, sensitive ones included."""
 
 
@@ -215,9 +221,7 @@ class Workspace(ApiObject):
     api_version: str = RESOURCE.api_version
     kind: Literal["Workspace"] = "Workspace"
     spec: WorkspaceSpec
-    """Desired state."""
     status: WorkspaceStatus = Field(default_factory=WorkspaceStatus)
-    """Observed state."""
 
 
 WORKSPACE_FLAVOURS: tuple[ResourceInfo, ...] = (
