@@ -85,9 +85,9 @@ class Refused:
         """Name of the case."""
         return f"{self.kind}-{','.join(self.changes)}-{self.words[-1][:30]}"
 
-    def body(self) -> dict[str, Any]:
+    def body(self, name: str) -> dict[str, Any]:
         """Return the manifest."""
-        return manifest(self.kind, changed(self.base or SPECS[self.kind], self.changes))
+        return manifest(self.kind, changed(self.base or SPECS[self.kind], self.changes), name)
 
 
 def _both(make: Callable[[str], Refused]) -> tuple[Refused, Refused]:
