@@ -37,10 +37,11 @@ from capt.terraform.executor import (
 from capt.terraform.kinds import FLAVOURS
 from capt.terraform.reconciler import WorkspaceReconciler
 from capt.terraform.simulated import SimulatedExecutor, Simulation
-from capt.terraform.work_directory import standing_in
+from capt.terraform.work_directory import standing_resources
 
 __all__ = [
     "CliExecutor",
+    "CliNotFoundError",
     "CliOptions",
     "Executor",
     "Gate",
@@ -55,7 +56,7 @@ __all__ = [
     "WorkspaceReconciler",
     "add_to",
     "find_cli",
-    "standing_in",
+    "standing_resources",
 ]
 
 USER_AGENT = f"capt-engine/{__version__}"

@@ -90,7 +90,7 @@ class CliExecutor:
         self._root = root
         self._gate = gate
         self._options = options or CliOptions()
-        self._plugin_cache = root / "plugin-cache"
+        self._plugin_cache = root / ".plugin-cache"
         self._plugin_cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log = get_logger()
 
@@ -98,7 +98,7 @@ class CliExecutor:
         """See :meth:`capt.terraform.executor.Executor.observe`."""
         directory = self._directory(workspace.uid)
         if deleting:
-            if directory.claimed and directory.is_initialized and directory.state_is_local:
+            if directory.applied and directory.is_initialized and directory.state_is_local:
                 return Observation(exists=not await asyncio.to_thread(directory.state_is_empty))
             return await self._now_or_as_applied(workspace, self._observe_standing)
         await self._prepare(workspace)
@@ -162,7 +162,7 @@ class CliExecutor:
             exists = not await asyncio.to_thread(directory.state_is_empty)
             # without a state file `state list` fails and `output` has nothing to tell
             outputs = await self._outputs(workspace) if exists else {}
-            return Observation(exists=exists, known=directory.claimed, outputs=outputs)
+            return Observation(exists=exists, known=directory.applied is not None, outputs=outputs)
         outputs = await self._outputs(workspace)
         listed = await self._command(workspace, Stage.RESOURCES, ("state", "list"), good=(0, 1))
         if listed.code and "No state file was found" not in listed.stderr:
@@ -175,7 +175,7 @@ class CliExecutor:
         try:
             return await action(workspace)
         except (TerraformError, InvalidInputError):
-            applied = await asyncio.to_thread(self._directory(workspace.uid).applied)
+            applied = self._directory(workspace.uid).applied
             if applied is None or applied == replace(workspace, environment={}):
                 raise
             self._log.warning("the Workspace's module fails; trying what was last applied", exc_info=True)
@@ -191,7 +191,7 @@ class CliExecutor:
             )
             raise InvalidInputError(message)
         if not await asyncio.to_thread(directory.is_place_of, workspace):
-            incoming = await asyncio.to_thread(directory.begin_place, workspace)
+            incoming = await asyncio.to_thread(directory.begin_place)
             if workspace.source == "Remote":
                 await self._fetch(workspace, incoming)
             await asyncio.to_thread(directory.finish_place, workspace)
