@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("aiohttp", "kubernetes_asyncio", "msgspec", "prometheus_client", "pydantic", "structlog", "yaml")
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "--no-such-flag"])
+def test_flags_are_answered_before_anything_heavy_is_imported(flag: str) -> None:
+    """Help, version and a bad flag cost the start of Python, not of its libraries."""
+    code = (
+        "import contextlib, io, sys\n"
+        "import capt.manager\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"        capt.manager.main([{flag!r}])\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--no-such-flag"], "--no-such-flag"),
+        (["--enable-controller", "karpenter"], "karpenter"),
+        (["--metrics-bind-address", "8080"], "--metrics-bind-address"),
+        (["--ephemeral"], "--ephemeral"),
+        (["--embedded", "--kubeconfig", "file"], "--kubeconfig"),
+    ],
+)
+def test_a_bad_flag_is_one_line_that_names_it(arguments: list[str], names: str) -> None:
+    """A bad flag ends the process with exit code 2 and one line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "capt.manager", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert names in done.stderr
