@@ -39,7 +39,10 @@ class MachineTemplateSpec(ApiModel):
     """Spec of the machines."""
 
 
-_LABEL = "has(self.template.metadata) && has(self.template.metadata.labels) && "
+_LABELS = "self.template.metadata.labels"
+_HAS_LABELS = f"has(self.template.metadata) && has({_LABELS})"
+_HAS_KEY = f"{_HAS_LABELS} && e.key in {_LABELS}"
+_HAS_VALUE = f"{_HAS_KEY} && has(e.values) && {_LABELS}[e.key] in e.values"
 SELECTION_RULES = (
     Rule(
         "!has(oldSelf.selector) || (has(self.selector) && self.selector == oldSelf.selector)",
@@ -54,20 +57,15 @@ SELECTION_RULES = (
     ),
     Rule(
         "!has(self.selector) || !has(self.selector.matchLabels) || self.selector.matchLabels.all(key, "
-        f"{_LABEL}key in self.template.metadata.labels && "
-        "self.template.metadata.labels[key] == self.selector.matchLabels[key])",
+        f"{_HAS_LABELS} && key in {_LABELS} && {_LABELS}[key] == self.selector.matchLabels[key])",
         "selector.matchLabels must match template.metadata.labels",
         field_path=".selector",
     ),
     Rule(
         "!has(self.selector) || !has(self.selector.matchExpressions) || "
         "self.selector.matchExpressions.all(e, "
-        f"e.operator == 'In' ? {_LABEL}e.key in self.template.metadata.labels && "
-        "has(e.values) && self.template.metadata.labels[e.key] in e.values : "
-        f"e.operator == 'Exists' ? {_LABEL}e.key in self.template.metadata.labels : "
-        f"e.operator == 'DoesNotExist' ? !({_LABEL}e.key in self.template.metadata.labels) : "
-        f"!({_LABEL}e.key in self.template.metadata.labels && "
-        "has(e.values) && self.template.metadata.labels[e.key] in e.values))",
+        f"e.operator == 'In' ? {_HAS_VALUE} : e.operator == 'NotIn' ? !({_HAS_VALUE}) : "
+        f"e.operator == 'Exists' ? {_HAS_KEY} : !({_HAS_KEY}))",
         "selector.matchExpressions must match template.metadata.labels",
         field_path=".selector",
     ),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from capt.api import (
@@ -33,6 +35,7 @@ from capt.api import (
     WorkspaceTemplate,
     WorkspaceTemplateApply,
 )
+from capt.runtime.selector import parse_selector
 
 SEEDS = sorted((Path(__file__).parents[2] / "fixtures" / "seeds").glob("*.yaml"))
 BY_KIND = {kind.RESOURCE.kind: kind for kind in KINDS}
@@ -357,6 +360,30 @@ def test_selector_needs_all_of_its_requirements():
     assert not selector.matches({"a": "1", "b": "2"})
     assert not selector.matches({"a": "1", "c": ""})
     assert str(selector) == "a=1,b=2,c"
+
+
+keys = st.sampled_from(["a", "b", "example.com/c"])
+label_values = st.sampled_from(["", "1", "2", "x-y"])
+requirements = st.one_of(
+    st.builds(
+        LabelSelectorRequirement,
+        key=keys,
+        operator=st.sampled_from(["In", "NotIn"]),
+        values=st.lists(label_values, min_size=1, max_size=3).map(tuple),
+    ),
+    st.builds(LabelSelectorRequirement, key=keys, operator=st.sampled_from(["Exists", "DoesNotExist"])),
+)
+selectors = st.builds(
+    LabelSelector,
+    match_labels=st.dictionaries(keys, label_values, max_size=2),
+    match_expressions=st.lists(requirements, max_size=2).map(tuple),
+)
+
+
+@given(selectors, st.dictionaries(keys, label_values))
+def test_text_form_of_a_selector_means_the_same(selector, labels):
+    """Who reads `status.selector`, an autoscaler for instance, selects exactly what the selector selects."""
+    assert parse_selector(str(selector)).matches(labels) == selector.matches(labels)
 
 
 def test_status_is_never_missing():
