@@ -13,7 +13,9 @@ SOURCES = ["pyproject.toml", "README.md", "LICENSE", "capt", "manifests"]
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel, and in `src` what it was built from."""
+
     def build(folder: Path) -> None:
         project.copy_sources(SOURCES, folder / "src")
         project.shell(
@@ -22,23 +24,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
             env=project.without_network(),
         )
 
-    folder = project.once(tmp_path_factory, "wheel", build)
-    (file,) = folder.glob("*.whl")
+    return project.once(tmp_path_factory, "wheel", build)
+
+
+@pytest.fixture
+def wheel(built: Path) -> zipfile.Path:
+    (file,) = built.glob("*.whl")
     return zipfile.Path(file)
 
 
-def test_wheel_carries_what_capt_needs_at_run_time(wheel: zipfile.Path) -> None:
+def test_wheel_carries_what_capt_needs_at_run_time(built: Path, wheel: zipfile.Path) -> None:
     """CRDs, the Workspace CRD and the samples are in the wheel: an installed capt needs no checkout."""
     for folder in ("crds", "workspace", "samples"):
         shipped = {path.name: path.read_bytes() for path in (wheel / "capt" / "manifests" / folder).iterdir()}
-        own = {path.name: path.read_bytes() for path in (project.ROOT / "manifests" / folder).iterdir()}
+        own = {path.name: path.read_bytes() for path in (built / "src" / "manifests" / folder).iterdir()}
         assert shipped == own
 
 
-def test_wheel_carries_every_module_and_its_types(wheel: zipfile.Path) -> None:
+def test_wheel_carries_every_module_and_its_types(built: Path, wheel: zipfile.Path) -> None:
     """The package is whole, and marked as typed."""
-    root = project.ROOT / "capt"
-    modules = {str(path.relative_to(project.ROOT)) for path in root.rglob("*.py")}
+    sources = built / "src"
+    modules = {str(path.relative_to(sources)) for path in (sources / "capt").rglob("*.py")}
     shipped = set(wheel.root.namelist())
     assert modules | {"capt/py.typed"} <= shipped
 
