@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +38,25 @@ class Backoff:
             return min(self.cap, self.base * self.factor**failures)
         except OverflowError:
             return self.cap
+
+
+class ItemBackoff(Generic[K]):
+    """Counts the failures of each item, independently of one another."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._failures: dict[K, int] = {}
+
+    def charge(self, item: K) -> float:
+        """Count a failure, and return the seconds to wait before the next try."""
+        failures = self._failures.get(item, 0)
+        self._failures[item] = failures + 1
+        return self._backoff.delay(failures)
+
+    def failures(self, item: K) -> int:
+        """Return the failures since the last :meth:`forget`."""
+        return self._failures.get(item, 0)
+
+    def forget(self, item: K) -> None:
+        """Start over: the item succeeded."""
+        self._failures.pop(item, None)

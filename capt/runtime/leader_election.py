@@ -24,7 +24,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -219,22 +219,21 @@ class LeaderElector:
             Exception: whatever ``lead`` raises; the lease is released first.
         """
         try:
-            while await unless(stop, self._campaign()) is not None:
+            while await unless(stop, self._campaign()):
                 await self._lead(lead)
         finally:
             if self._may_hold:
                 await self._release()
 
-    async def _campaign(self) -> Term:
-        """Wait for the lease, and take it."""
+    async def _campaign(self) -> Literal[True]:
+        """Return when the lease is ours."""
         watcher = asyncio.create_task(self._watch(), name=f"watch lease {self._options.name}")
         try:
             while True:
                 self._term = None
                 try:
                     if await self._attempt(known=None):
-                        assert self._term is not None
-                        return self._term
+                        return True
                 except _NO_ANSWER as error:
                     self._log.warning("cannot get at the lease", error=str(error))
                 await self._await_release(self._retry_delay())
@@ -401,16 +400,13 @@ class LeaderElector:
             await self._clock.sleep(self._options.retry_period)
 
     def _see(self, event: Mapping[str, Any]) -> None:
-        match event:
-            case {
-                "type": "ADDED" | "MODIFIED",
-                "object": {"metadata": {"name": self._options.name}} as lease,
-            }:
-                record = LeaseRecord.from_object(lease)
-            case {"type": "DELETED", "object": {"metadata": {"name": self._options.name}}}:
-                record = None
-            case _:
-                return
+        lease = event.get("object") or {}
+        if (
+            event.get("type") not in {"ADDED", "MODIFIED", "DELETED"}
+            or lease["metadata"]["name"] != self._options.name
+        ):
+            return
+        record = LeaseRecord.from_object(lease) if event["type"] != "DELETED" else None
         known = self._seen.record if self._seen is not None else None
         if (
             record is not None

@@ -1,0 +1,242 @@
+"""How a controller is run: events become keys, keys become reconciles, outcomes become the next keys.
+
+The outcome of a reconcile decides what happens to its key, in one place (:meth:`ReconcileLoop._settle`):
+
+===================  ==========================================  =======================  ===================
+outcome              the key                                     log                      ``result`` label
+===================  ==========================================  =======================  ===================
+``Done``             waits for the next event                    debug                    success
+``After``            comes back after exactly that time          debug                    requeue_after
+conflict             at once; from the second in a row, backoff  debug                    requeue
+transient error      backoff (or what the server asked for)      one line, warning        error
+terminal error       waits for the next event                    one line, error          error
+anything else        backoff                                     traceback, once; error   error
+===================  ==========================================  =======================  ===================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from capt.runtime.backoff import ItemBackoff
+from capt.runtime.clock import Clock, timeout
+from capt.runtime.controller import Controller, Watch
+from capt.runtime.errors import ApiError, ErrorClass, classify
+from capt.runtime.event import Event
+from capt.runtime.informer import Informers
+from capt.runtime.logging import get_logger
+from capt.runtime.metrics import Metrics
+from capt.runtime.race import unless
+from capt.runtime.resource import Key
+from capt.runtime.result import After, Done, Request, Result
+from capt.runtime.workqueue import LOW_PRIORITY, Item, WorkQueue
+
+_MOST_KNOWN_BUGS = 256  # tracebacks remembered as logged; forgetting them only logs one again
+
+
+class ReconcileLoop:
+    """One run of a controller: from its start, or from winning an election, to its end. Not reusable.
+
+    Args:
+        controller: what to run.
+        informers: whose caches to watch.
+        clock: where time comes from.
+        metrics: ``controller_runtime_*`` and ``workqueue_*`` series.
+    """
+
+    def __init__(
+        self, controller: Controller, *, informers: Informers, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._controller = controller
+        self._informers = informers
+        self._clock = clock
+        self._metrics = metrics.controller(controller.name, workers=controller.workers)
+        self._queue: WorkQueue[Key] = WorkQueue(
+            clock=clock, metrics=metrics.queue(controller.name), min_interval=controller.min_interval
+        )
+        self._backoff: ItemBackoff[Key] = ItemBackoff(controller.backoff)
+        self._stopping = asyncio.Event()
+        self._known_bugs: set[tuple[object, ...]] = set()
+        self._log = get_logger()
+
+    async def run(self) -> None:
+        """Reconcile until :meth:`stop`; returns when the reconciles that were running then have ended.
+
+        Cancelling it cancels them instead.
+        """
+        async with AsyncExitStack() as watches:
+            handles = []
+            for watch in self._controller.watches:
+                handle = await self._informers.watch(
+                    watch.kind, self._handler(watch), labels=watch.labels, optional=watch.optional
+                )
+                watches.push_async_callback(handle.close)
+                handles.append(handle)
+            for handle, watch in zip(handles, self._controller.watches, strict=True):
+                # no reconcile before every cache that it may read holds everything (an optional kind may be missing)
+                await unless(
+                    self._stopping, handle.wait_settled() if watch.optional else handle.wait_synced()
+                )
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._controller.workers):
+                    group.create_task(self._work(), name=f"{self._controller.name}/{number}")
+
+    def stop(self) -> None:
+        """Start no further reconcile."""
+        self._stopping.set()
+        self._queue.shut_down()
+
+    def _handler(self, watch: Watch) -> Callable[[Event], None]:
+        def handle(event: Event) -> None:
+            if watch.predicate is not None and not watch.predicate(event):
+                return
+            keys: dict[Key, None] = {}
+            if event.old is not None:
+                keys.update(dict.fromkeys(watch.keys(event.old)))
+            if event.new is not None:
+                keys.update(dict.fromkeys(watch.keys(event.new)))
+            reason = f"{watch.reason} {event.type}"
+            priority = LOW_PRIORITY if event.initial else 0
+            for key in keys:
+                self._queue.add(key, reason=reason, priority=priority)
+
+        return handle
+
+    async def _work(self) -> None:
+        while (item := await self._queue.get()) is not None:
+            try:
+                await self._process(item)
+            finally:
+                self._queue.done(item.key)
+            # a reconcile that finds all in the cache never waits: without this, a full queue would hold the loop
+            await asyncio.sleep(0)
+
+    async def _process(self, item: Item[Key]) -> None:
+        key = item.key
+        started = self._clock.monotonic()
+        cached = self._informers.store(self._controller.kind).get(key)
+        for reason in item.reasons:
+            self._metrics.reasons(reason.partition(":")[0]).inc()
+        self._metrics.active_workers.inc()
+        with structlog.contextvars.bound_contextvars(
+            controller=self._controller.name,
+            kind=self._controller.kind.resource.kind,
+            namespace=key.namespace,
+            name=key.name,
+            generation=cached.generation if cached is not None else 0,
+            reconcile_id=str(uuid.uuid4()),
+            reasons=sorted(item.reasons),
+        ):
+            try:
+                outcome = await self._outcome(Request(key.namespace, key.name, item.reasons))
+                self._settle(item, outcome, self._clock.monotonic() - started)
+            finally:
+                self._metrics.active_workers.dec()
+                self._metrics.seconds.observe(self._clock.monotonic() - started)
+
+    async def _outcome(self, request: Request) -> Result | Exception:
+        """Reconcile; an exception is an outcome, unless it is our own cancellation."""
+        scope = None
+        try:
+            if self._controller.timeout is None:
+                result: object = await self._controller.reconciler.reconcile(request)
+            else:
+                async with timeout(self._clock, self._controller.timeout) as scope:
+                    result = await self._controller.reconciler.reconcile(request)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # something inside was cancelled by somebody else, and nobody caught it
+            return RuntimeError(f"reconcile ended with CancelledError, but nobody cancelled it: {error!r}")
+        except Exception as error:  # noqa: BLE001 - isolation: whatever one reconcile raises stays its own
+            if scope is not None and scope.expired():
+                self._metrics.timeouts.inc()
+                return TimeoutError(f"reconcile took longer than {self._controller.timeout} s")
+            return error
+        if not isinstance(result, Done | After):
+            return TypeError(f"reconcile returned {result!r}, neither Done nor After")
+        return result
+
+    def _settle(self, item: Item[Key], outcome: Result | Exception, seconds: float) -> None:
+        match outcome:
+            case Done():
+                self._backoff.forget(item.key)
+                self._metrics.results["success"].inc()
+                self._log.debug("reconciled", seconds=seconds)
+            case After(delay, reason):
+                self._backoff.forget(item.key)
+                self._again(item, f"after: {reason}" if reason else "after", delay)
+                self._metrics.results["requeue_after"].inc()
+                self._log.debug("reconciled", seconds=seconds, again_after=delay, waiting_for=reason)
+            case Exception():
+                self._failed(item, outcome)
+
+    def _failed(self, item: Item[Key], error: Exception) -> None:
+        kind = classify(error)
+        if kind is ErrorClass.CONFLICT:
+            first = self._backoff.failures(item.key) == 0
+            delay = self._backoff.charge(item.key)
+            self._again(item, "conflict", 0.0 if first else delay)
+            self._metrics.conflicts.inc()
+            self._metrics.results["requeue"].inc()
+            self._log.debug("lost a race for a write, deciding again", error=one_line(error))
+            return
+        self._metrics.errors.inc()
+        self._metrics.reconcile_errors.inc()
+        self._metrics.results["error"].inc()
+        if kind is ErrorClass.TERMINAL:
+            self._metrics.terminal_errors.inc()
+            self._log.error("reconcile failed; no retry until the object changes", error=one_line(error))
+            return
+        delay = self._backoff.charge(item.key)
+        if isinstance(error, ApiError) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+        self._again(item, "retry", delay)
+        failures = self._backoff.failures(item.key)
+        if kind is ErrorClass.BUG:
+            self._metrics.panics.inc()
+            self._log_bug(error, retry_in=delay, failures=failures)
+        else:
+            self._log.warning("reconcile failed", error=one_line(error), retry_in=delay, failures=failures)
+
+    def _again(self, item: Item[Key], reason: str, delay: float) -> None:
+        self._queue.add(item.key, reason=reason, priority=item.priority, after=delay)
+
+    def _log_bug(self, error: Exception, **details: Any) -> None:
+        bug = _place(error)
+        known = bug in self._known_bugs
+        if len(self._known_bugs) >= _MOST_KNOWN_BUGS:
+            self._known_bugs.clear()
+        self._known_bugs.add(bug)
+        # one traceback says it all; a thousand of them hide everything else
+        self._log.error(
+            "reconcile raised an unexpected error",
+            error=one_line(error),
+            exc_info=None if known else error,
+            **details,
+        )
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and message of an error as one line of at most 500 characters; of a group, those of its leaves."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(one_line(leaf) for leaf in error.exceptions)[:500]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def _place(error: BaseException) -> tuple[object, ...]:
+    """Return what tells one bug from another: the type, and the line that raised."""
+    if isinstance(error, BaseExceptionGroup):
+        return tuple(_place(leaf) for leaf in error.exceptions)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (type(error), trace.tb_frame.f_code if trace else None, trace.tb_lineno if trace else 0)

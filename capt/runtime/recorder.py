@@ -1,0 +1,246 @@
+"""Events: what happened to an object, for ``kubectl describe``.
+
+Recording never blocks and never raises: an event is told to a queue in memory, and one task writes it. The same
+event on the same object is one Event whose count grows, before it is written (while it waits in the queue) and
+after (by a patch).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from capt.runtime.clock import Clock, timeout
+from capt.runtime.errors import ApiError, ConfigError, NotFound, raise_for_status
+from capt.runtime.logging import get_logger
+from capt.runtime.resource import Kind, KubeObject, Resource
+from capt.runtime.transport import Transport
+
+EVENTS = Resource(group="", version="v1", kind="Event", plural="events")
+
+MAX_WAITING: Final = 1000
+"""Most distinct events that wait to be written; further ones are dropped. client-go's number."""
+
+MAX_REMEMBERED: Final = 4096
+"""Most distinct written events whose count can still grow. client-go's number."""
+
+_MAX_MESSAGE = 1024  # the API server refuses longer ones
+_TRIES = 4
+_RETRY_SECONDS = 1.0  # doubling
+
+
+class _Fact(NamedTuple):
+    """What makes two events the same."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+    component: str
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How often a fact was recorded and is not written yet."""
+
+    first: datetime
+    last: datetime
+    count: int
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The Event that tells a fact."""
+
+    name: str
+    count: int
+
+
+class Recorder:
+    """Records events in the name of one component."""
+
+    def __init__(self, sink: EventSink, component: str) -> None:
+        self._sink = sink
+        self._component = component
+
+    def normal(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
+        """Record that something went as it should.
+
+        Args:
+            kind: of the object.
+            obj: what it happened to.
+            reason: one CamelCase word for programs.
+            message: a sentence for people; cut at 1024 characters.
+        """
+        self._sink.add(
+            kind, obj, severity="Normal", reason=reason, message=message, component=self._component
+        )
+
+    def warning(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
+        """Record that something went wrong; arguments as for :meth:`normal`."""
+        self._sink.add(
+            kind, obj, severity="Warning", reason=reason, message=message, component=self._component
+        )
+
+
+class EventSink:
+    """Writes recorded events to the API server.
+
+    Args:
+        transport: the way to the API server.
+        clock: where time comes from.
+        instance: the process, e.g. its leader election identity.
+    """
+
+    def __init__(self, transport: Transport, *, clock: Clock, instance: str) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._instance = instance
+        self._waiting: OrderedDict[_Fact, _Tally] = OrderedDict()
+        self._written: OrderedDict[_Fact, _Written] = OrderedDict()
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._serial = 0
+        self._log = get_logger()
+
+    def add(
+        self, kind: Kind[Any], obj: KubeObject, *, severity: str, reason: str, message: str, component: str
+    ) -> None:
+        """Record an event of severity ``Normal`` or ``Warning``; it is dropped when too many wait."""
+        meta = obj.metadata
+        resource = kind.resource
+        if len(message) > _MAX_MESSAGE:
+            message = message[: _MAX_MESSAGE - 3] + "..."
+        fact = _Fact(
+            api_version=resource.api_version,
+            kind=resource.kind,
+            namespace=meta.namespace or "",
+            name=meta.name,
+            uid=meta.uid,
+            type=severity,
+            reason=reason,
+            message=message,
+            component=component,
+        )
+        now = self._clock.now()
+        tally = self._waiting.get(fact)
+        if tally is not None:
+            tally.count += 1
+            tally.last = now
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self._log.debug("event dropped: too many wait", reason=reason, name=meta.name)
+            return
+        self._waiting[fact] = _Tally(now, now, 1, meta.resource_version)
+        self._idle.clear()
+        self._more.set()
+
+    async def run(self) -> None:
+        """Write events until cancelled."""
+        while True:
+            await self._more.wait()
+            while self._waiting:
+                fact, tally = self._waiting.popitem(last=False)
+                await self._write(fact, tally)
+            self._more.clear()
+            self._idle.set()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until everything recorded is written, at most so long; :meth:`run` must be running."""
+        try:
+            async with timeout(self._clock, seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            self._log.warning(
+                "events lost: the API server did not take them in time", count=len(self._waiting)
+            )
+
+    async def _write(self, fact: _Fact, tally: _Tally) -> None:
+        delay = _RETRY_SECONDS
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await self._send(fact, tally)
+            except (ApiError, ConfigError) as error:
+                # a namespace that is being deleted, a missing permission: no use in trying again
+                hopeless = isinstance(error, ApiError) and 400 <= error.status < 500 and error.status != 429
+                if hopeless or not tries_left:
+                    self._log.debug("event not written", reason=fact.reason, name=fact.name, error=str(error))
+                    return
+            else:
+                return
+            await self._clock.sleep(delay)
+            delay *= 2
+
+    async def _send(self, fact: _Fact, tally: _Tally) -> None:
+        namespace = fact.namespace or "default"
+        written = self._written.pop(fact, None)
+        if written is not None:
+            written = await self._grow(namespace, written, tally)
+        if written is None:
+            written = await self._create(namespace, fact, tally)
+        self._written[fact] = written
+        if len(self._written) > MAX_REMEMBERED:
+            self._written.popitem(last=False)
+
+    async def _grow(self, namespace: str, written: _Written, tally: _Tally) -> _Written | None:
+        """Raise an Event's count; ``None`` when it is there no more (they live an hour)."""
+        count = written.count + tally.count
+        body = {"count": count, "lastTimestamp": _time(tally.last)}
+        try:
+            await self._request("PATCH", EVENTS.path(namespace, written.name), body)
+        except NotFound:
+            return None
+        return _Written(written.name, count)
+
+    async def _create(self, namespace: str, fact: _Fact, tally: _Tally) -> _Written:
+        self._serial += 1
+        name = f"{fact.name[:200].rstrip('-.')}.{int(tally.first.timestamp() * 1e6):x}{self._serial:x}"
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"namespace": namespace, "name": name},
+            "involvedObject": {
+                "apiVersion": fact.api_version,
+                "kind": fact.kind,
+                "namespace": fact.namespace,
+                "name": fact.name,
+                "uid": fact.uid,
+                "resourceVersion": tally.resource_version,
+            },
+            "type": fact.type,
+            "reason": fact.reason,
+            "message": fact.message,
+            "count": tally.count,
+            "firstTimestamp": _time(tally.first),
+            "lastTimestamp": _time(tally.last),
+            "source": {"component": fact.component},
+            "reportingComponent": fact.component,
+            "reportingInstance": self._instance,
+        }
+        await self._request("POST", EVENTS.path(namespace), body)
+        return _Written(name, tally.count)
+
+    async def _request(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        answer = await self._transport.request(
+            method,
+            path,
+            body=msgspec.json.encode(body),
+            content_type="application/merge-patch+json" if method == "PATCH" else "application/json",
+        )
+        raise_for_status(answer)
+
+
+def _time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
