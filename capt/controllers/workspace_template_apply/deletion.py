@@ -1,0 +1,163 @@
+"""What to do about an apply that is being deleted.
+
+The finalizer guards the infrastructure: it goes when the Workspace is gone, or when somebody has said that the
+infrastructure is to stay. Nothing here depends on the template, on variables or on a plan that succeeds: an apply
+that could never be rendered can still be deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from capt.api import WorkspaceTemplateApply
+from capt.controllers import names
+from capt.controllers.workspace import (
+    RETAINED_ANNOTATION,
+    Ownership,
+    key_text,
+    ownership,
+    readable,
+    shorten,
+)
+from capt.controllers.workspace_template_apply.plan import Found
+from capt.controllers.workspace_template_apply.render import orphaned
+from capt.runtime import Key
+from capt.runtime.conditions import find_condition
+
+ABANDON_ANNOTATION: Final = "capt.infrastructure.cluster.x-k8s.io/abandon-infrastructure"
+"""On an apply, `"true"`: delete it and its Workspace now and leave what Terraform made to whoever set this."""
+
+_EVENT_TEXT_LIMIT: Final = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionObservation:
+    """What the decision needs.
+
+    Attributes:
+        apply: The apply; being deleted.
+        found: Every Workspace that may be its own.
+        dependents: Applies whose infrastructure stands on this one's.
+        now: The time.
+    """
+
+    apply: WorkspaceTemplateApply
+    found: Sequence[Found]
+    dependents: Sequence[Key]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Leave everything as it is.
+
+    Attributes:
+        reason: What is waited for, as one CamelCase word.
+        message: The same for people.
+        failure: The provider's words when it cannot destroy the infrastructure.
+    """
+
+    reason: str
+    message: str
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroy:
+    """Delete these Workspaces; the provider destroys what Terraform made."""
+
+    found: tuple[Found, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retain:
+    """Put these patches on the Workspaces, then let the apply go."""
+
+    patches: tuple[tuple[Found, Mapping[str, Any]], ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """Put these patches on the Workspaces, delete them, and let the apply go without waiting."""
+
+    patches: tuple[tuple[Found, Mapping[str, Any]], ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Nothing is left to guard: let the apply go."""
+
+
+DeletionPlan = Wait | Destroy | Retain | Abandon | Release
+
+
+def decide_deletion(seen: DeletionObservation) -> DeletionPlan:
+    """Return what to do next."""
+    apply = seen.apply
+    own = tuple(
+        found
+        for found in seen.found
+        if ownership(found.workspace, apply) in (Ownership.OURS, Ownership.NAMED)
+    )
+    if not own:
+        return Release()
+    workspaces = ", ".join(found.workspace.metadata.name for found in own)
+    if apply.spec.retain_workspace_on_delete:
+        patches = tuple((found, _retention(found, apply, seen.now)) for found in own)
+        return Retain(patches=patches, message=f"Workspace {workspaces} and its infrastructure are kept")
+    if apply.metadata.annotations.get(ABANDON_ANNOTATION) == "true":
+        patches = tuple((found, {"spec": _orphaning(found)}) for found in own)
+        return Abandon(
+            patches=patches,
+            message=f"annotation {ABANDON_ANNOTATION}: the infrastructure of Workspace {workspaces} is left behind",
+        )
+    if seen.dependents:
+        dependents = ", ".join(map(str, seen.dependents))
+        return Wait(
+            reason="WaitingForDependents",
+            message=f"waiting until what depends on it is deleted: {dependents}",
+        )
+    standing = tuple(found for found in own if found.workspace.metadata.deletion_timestamp is None)
+    message = f"waiting until Workspace {workspaces} and its infrastructure are destroyed"
+    if standing:
+        return Destroy(found=standing, message=message)
+    failure = "; ".join(filter(None, map(_failure, own)))
+    if failure:
+        message = f"Workspace {workspaces} cannot be destroyed, the provider keeps trying: {failure}"
+    return Wait(reason="Deleting", message=message, failure=failure)
+
+
+def _failure(found: Found) -> str:
+    """Return why destroying fails; what failed before the deletion is no news now."""
+    conditions = found.workspace.status.conditions
+    synced, ready = find_condition(conditions, "Synced"), find_condition(conditions, "Ready")
+    if synced is None or synced.status != "False":
+        return ""
+    began = found.workspace.metadata.deletion_timestamp
+    about_deletion = (
+        (ready is not None and ready.reason == "Deleting")
+        or synced.message.startswith("delete failed")
+        or (began is not None and synced.last_transition_time > began)
+    )
+    return shorten(readable(synced.message), _EVENT_TEXT_LIMIT) if about_deletion else ""
+
+
+def _retention(found: Found, apply: WorkspaceTemplateApply, now: datetime) -> dict[str, Any]:
+    since = found.workspace.metadata.annotations.get(RETAINED_ANNOTATION)
+    annotations = {
+        RETAINED_ANNOTATION: since or now.astimezone(UTC).isoformat(timespec="seconds"),
+        # how an apply that comes back under this name finds it again
+        names.WORKSPACE_APPLY_ANNOTATION: key_text(apply.metadata),
+    }
+    return {"metadata": {"annotations": annotations}, "spec": _orphaning(found)}
+
+
+def _orphaning(found: Found) -> dict[str, Any]:
+    spec = found.workspace.spec
+    return orphaned(spec.deletion_policy, spec.management_policies, found.flavour)

@@ -1,0 +1,146 @@
+"""Reads what surrounds an apply: its Workspaces, what it waits for, who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from capt.api import ObjectReference, WorkspaceTemplateApply
+from capt.controllers import names
+from capt.controllers.kinds import APPLY, SECRET
+from capt.controllers.workspace import FLAVOURS, GO_ORIGINAL, Flavour
+from capt.controllers.workspace_template_apply.dependencies import (
+    Dependency,
+    Graph,
+    blocking_deletion,
+    cycle,
+    lacking,
+    reference_key,
+    refers_to,
+)
+from capt.controllers.workspace_template_apply.indexes import (
+    OWNER_UID_INDEX,
+    WAITS_FOR_INDEX,
+    WORKSPACE_INDEX,
+)
+from capt.controllers.workspace_template_apply.plan import Found
+from capt.controllers.workspace_template_apply.status import Waits
+from capt.runtime import Key
+from capt.runtime.client import Client
+
+
+class Surroundings:
+    """Reads only; from the cache where that is enough."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def served(self) -> frozenset[str]:
+        """Return the API groups that serve Workspaces."""
+        return frozenset([flavour.group for flavour in FLAVOURS if await self._client.served(flavour.kind)])
+
+    async def own_workspaces(self, apply: WorkspaceTemplateApply) -> tuple[Found, ...]:
+        """Return the Workspaces that carry the uid of `apply`; those that are not being deleted come first."""
+        found = [
+            Found(flavour=flavour, workspace=workspace)
+            for flavour in FLAVOURS
+            for workspace in await self._client.list(
+                flavour.kind, index=(OWNER_UID_INDEX, apply.metadata.uid)
+            )
+        ]
+        return tuple(sorted(found, key=lambda each: each.workspace.metadata.deletion_timestamp is not None))
+
+    async def named_workspace(self, apply: WorkspaceTemplateApply) -> Found | None:
+        """Return the Workspace that the status of `apply` names otherwise than we would have named it.
+
+        The Go original left such Workspaces, without marks, so they are in no cache. It knew one flavour.
+        """
+        named = apply.status.workspace_name
+        if named is None or named == names.workspace_name(*_key(apply)):
+            return None
+        return await self.workspace_of_name(GO_ORIGINAL, apply.metadata.namespace or "", named)
+
+    async def taken(self, apply: WorkspaceTemplateApply) -> tuple[Found, ...]:
+        """Return every Workspace under a name that `apply` could have given, whoever it belongs to; read live."""
+        namespace, name = _key(apply)
+        named = await self.named_workspace(apply)
+        computed = [
+            await self.workspace_of_name(flavour, namespace, names.workspace_name(namespace, name))
+            for flavour in FLAVOURS
+        ]
+        return tuple(found for found in (named, *computed) if found is not None)
+
+    async def workspace_of_name(self, flavour: Flavour, namespace: str, name: str) -> Found | None:
+        """Return the Workspace of this flavour and name, read live; None if there is none, or no such flavour."""
+        if not await self._client.served(flavour.kind):
+            return None
+        workspace = await self._client.get_live(flavour.kind, flavour.namespace_for(namespace), name)
+        return None if workspace is None else Found(flavour=flavour, workspace=workspace)
+
+    async def waits(self, apply: WorkspaceTemplateApply, *, now: datetime) -> Waits:
+        """Return what `apply` waits for that is not there yet."""
+        return Waits(
+            secrets=await self._missing_secrets(apply), workspaces=await self._unready_workspaces(apply, now)
+        )
+
+    async def blocking_dependents(self, apply: WorkspaceTemplateApply) -> tuple[Key, ...]:
+        """Return the applies that must be gone before the infrastructure of `apply` may go."""
+        key = _key(apply)
+        own_names = {key.name, names.workspace_name(*key), *filter(None, (apply.status.workspace_name,))}
+        dependents = [
+            dependent
+            for name in sorted(own_names)
+            for dependent in await self._client.list(APPLY, index=(WAITS_FOR_INDEX, name))
+            if refers_to(dependent, apply)
+        ]
+        return blocking_deletion(key, dependents, await self._graph(apply)) if dependents else ()
+
+    async def _missing_secrets(self, apply: WorkspaceTemplateApply) -> tuple[str, ...]:
+        keys = _keys(apply, apply.spec.wait_for_secrets)
+        return tuple([str(key) for key in keys if await self._client.get_live(SECRET, *key) is None])
+
+    async def _unready_workspaces(self, apply: WorkspaceTemplateApply, now: datetime) -> tuple[str, ...]:
+        if not apply.spec.wait_for_workspaces:
+            return ()
+        dependencies = [await self._dependency(key) for key in _keys(apply, apply.spec.wait_for_workspaces)]
+        unready = [lack for each in dependencies if (lack := lacking(each, now=now))]
+        if unready and (circle := cycle(_key(apply), await self._graph(apply))):
+            unready.append(f"a circle that never ends: {' waits for '.join(map(str, circle))}")
+        return tuple(unready)
+
+    async def _dependency(self, key: Key) -> Dependency:
+        apply = await self._resolve(key)
+        if apply is not None:
+            return Dependency(key=key, apply=apply)
+        for flavour in FLAVOURS:
+            if found := await self.workspace_of_name(flavour, key.namespace, key.name):
+                return Dependency(key=key, workspace=found.workspace)
+        return Dependency(key=key)
+
+    async def _resolve(self, key: Key) -> WorkspaceTemplateApply | None:
+        """Return the apply that `key` means: by its own name, else by its Workspace's."""
+        apply = await self._client.get(APPLY, *key)
+        if apply is not None:
+            return apply
+        makers = await self._client.list(APPLY, index=(WORKSPACE_INDEX, key.name))
+        return next(iter(makers), None)
+
+    async def _graph(self, start: WorkspaceTemplateApply) -> Graph:
+        graph: dict[Key, tuple[Key, ...]] = {}
+        ahead = [start]
+        while ahead:
+            apply = ahead.pop()
+            found = [await self._resolve(key) for key in _keys(apply, apply.spec.wait_for_workspaces)]
+            following = [dependency for dependency in found if dependency is not None]
+            graph[_key(apply)] = tuple(map(_key, following))
+            ahead += [dependency for dependency in following if _key(dependency) not in graph]
+        return graph
+
+
+def _key(apply: WorkspaceTemplateApply) -> Key:
+    return Key(apply.metadata.namespace or "", apply.metadata.name)
+
+
+def _keys(apply: WorkspaceTemplateApply, references: Iterable[ObjectReference]) -> list[Key]:
+    namespace = apply.metadata.namespace or ""
+    return [reference_key(reference, namespace) for reference in references]
