@@ -13,6 +13,7 @@ import pytest
 
 from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
 from capt.terraform.executor import InvalidInputError, Output, Stage, TerraformError, WorkspaceInput
+from tests.support.fifo import fifo
 
 CLI = find_cli()
 needs_terraform = [
@@ -49,7 +50,9 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(root: Path) -> Make:
-    def new(*, cli: Path | None = CLI, parallelism: int = 4, options: CliOptions | None = None) -> CliExecutor:
+    def new(
+        *, cli: Path | None = CLI, parallelism: int = 4, options: CliOptions | None = None
+    ) -> CliExecutor:
         assert cli is not None
         return CliExecutor(cli=cli, root=root, gate=Gate(parallelism), options=options)
 
@@ -123,7 +126,12 @@ class TestRealTerraform:
         """A lock file that an engine left behind when it was killed is no lock."""
         executor = make()
         await self.standing(executor)
-        note = {"ID": "gone", "Operation": "OperationTypeApply", "Who": "x@y", "Created": "2026-01-01T00:00:00Z"}
+        note = {
+            "ID": "gone",
+            "Operation": "OperationTypeApply",
+            "Who": "x@y",
+            "Created": "2026-01-01T00:00:00Z",
+        }
         (root / INPUT.uid / ".terraform.tfstate.lock.info").write_text(json.dumps(note))
         changed = replace(INPUT, varmap={"name": "two"})
         await executor.observe(changed)
@@ -135,19 +143,18 @@ class TestRealTerraform:
             resource "terraform_data" "first" {}
             resource "terraform_data" "second" {
               input = terraform_data.first.id
-              provisioner "local-exec" { command = "touch started; exec sleep 60" }
+              provisioner "local-exec" { command = "echo yes > started; exec sleep 60" }
             }
         """
         asked = replace(INPUT, module=module, varmap={})
         executor = make()
         await executor.observe(asked)
-        task = asyncio.create_task(executor.apply(asked))
-        async with asyncio.timeout(30):
-            while not (root / INPUT.uid / "started").exists():
-                await asyncio.sleep(0.02)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        async with fifo(root / INPUT.uid / "started") as started:
+            task = asyncio.create_task(executor.apply(asked))
+            await started.readline()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         state = json.loads((root / INPUT.uid / "terraform.tfstate").read_text())
         assert "first" in {resource["name"] for resource in state["resources"]}
         observed = await make().observe(asked)
@@ -195,7 +202,7 @@ class TestRealTerraform:
 
 async def test_flux_is_refused_with_a_way_out(make: Make) -> None:
     """A source that only the provider knows is named, together with those that work."""
-    with pytest.raises(InvalidInputError, match="Flux is not supported.*Inline or Remote"):
+    with pytest.raises(InvalidInputError, match=r"Flux is not supported.*Inline or Remote"):
         await make(cli=Path("/bin/true")).observe(replace(INPUT, source="Flux"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from capt.terraform.process import run
+from tests.support.fifo import ended, fifo
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -18,21 +19,13 @@ def python(script: str) -> tuple[str, ...]:
     return (sys.executable, "-c", script)
 
 
-async def appears(path: Path) -> None:
-    async with asyncio.timeout(10):
-        while not path.exists():
-            await asyncio.sleep(0.01)
-
-
 async def test_output_and_code_come_back(tmp_path: Path) -> None:
     """Both streams are read whole, bytes that are no text do no harm, files it makes are private."""
     script = (
         "import sys, os; open('f', 'w').close(); print('x' * 200_000);"
         "sys.stderr.buffer.write(b'\\xff bad'); sys.exit(3)"
     )
-    completed = await run(
-        python(script), directory=tmp_path, environment=ENVIRONMENT, limit=20, grace=1
-    )
+    completed = await run(python(script), directory=tmp_path, environment=ENVIRONMENT, limit=20, grace=1)
     assert completed.code == 3
     assert len(completed.stdout) == 200_001
     assert completed.stderr == "\N{REPLACEMENT CHARACTER} bad"
@@ -42,55 +35,53 @@ async def test_output_and_code_come_back(tmp_path: Path) -> None:
 STOPS_IN_ORDER = """
 import pathlib, signal, sys
 def stop(*_):
-    print("y" * 500_000)
+    print("y" * 500_000, flush=True)
     pathlib.Path("saved").write_text("state")
     sys.exit(1)
 signal.signal(signal.SIGTERM, stop)
-pathlib.Path("started").touch()
+pathlib.Path("started").write_text("yes\\n")
 signal.pause()
 """
 
 
 async def test_a_cancelled_command_saves_its_work_first(tmp_path: Path) -> None:
     """Cancellation sends SIGTERM and waits, reading all the while, until the command has ended by itself."""
-    task = asyncio.create_task(
-        run(python(STOPS_IN_ORDER), directory=tmp_path, environment=ENVIRONMENT, limit=60, grace=20)
-    )
-    await appears(tmp_path / "started")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    async with fifo(tmp_path / "started") as started:
+        task = asyncio.create_task(
+            run(python(STOPS_IN_ORDER), directory=tmp_path, environment=ENVIRONMENT, limit=60, grace=20)
+        )
+        await started.readline()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert (tmp_path / "saved").read_text() == "state"
 
 
 async def test_a_command_that_takes_too_long_is_stopped_in_order(tmp_path: Path) -> None:
     """The limit works like a cancellation and is reported as a timeout."""
+    script = "trap 'echo state > saved; exit 1' TERM; while :; do sleep 0.05 & wait; done"
     with pytest.raises(TimeoutError):
-        await run(
-            python(STOPS_IN_ORDER), directory=tmp_path, environment=ENVIRONMENT, limit=1.0, grace=20
-        )
-    assert (tmp_path / "saved").read_text() == "state"
+        await run(("/bin/sh", "-c", script), directory=tmp_path, environment=ENVIRONMENT, limit=0.5, grace=20)
+    assert (tmp_path / "saved").read_text() == "state\n"
 
 
 STUBBORN = """
-import os, pathlib, signal, subprocess, sys
+import pathlib, signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-pathlib.Path("new").write_text(str(child.pid)); os.rename("new", "child")
+pathlib.Path("started").write_text(f"{child.pid}\\n")
 signal.pause()
 """
 
 
 async def test_a_command_that_ignores_it_is_killed_with_its_children(tmp_path: Path) -> None:
     """After the grace period the whole process group goes; nothing is left running."""
-    task = asyncio.create_task(
-        run(python(STUBBORN), directory=tmp_path, environment=ENVIRONMENT, limit=60, grace=0.1)
-    )
-    await appears(tmp_path / "child")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    child = Path(f"/proc/{(tmp_path / 'child').read_text()}/stat")
-    async with asyncio.timeout(5):
-        while child.exists() and child.read_text().split()[2] != "Z":
-            await asyncio.sleep(0.01)
+    async with fifo(tmp_path / "started") as started:
+        task = asyncio.create_task(
+            run(python(STUBBORN), directory=tmp_path, environment=ENVIRONMENT, limit=60, grace=0.1)
+        )
+        child = int(await started.readline())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await ended(child)

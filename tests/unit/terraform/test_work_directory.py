@@ -33,7 +33,9 @@ def settle(directory: WorkDirectory, workspace: WorkspaceInput) -> None:
 def test_nothing_in_it_is_readable_by_others(directory: WorkDirectory) -> None:
     """Directories have mode 0700, files 0600: state and variables hold secrets."""
     directory.set_applied(INLINE)
-    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (directory.path, *directory.path.rglob("*"))}
+    modes = {
+        path.is_dir(): path.stat().st_mode & 0o777 for path in (directory.path, *directory.path.rglob("*"))
+    }
     assert modes == {True: 0o700, False: 0o600}
 
 
