@@ -1,1 +1,47 @@
-"""The controllers of CAPT: one package per kind."""
+"""The verbs of CAPT: one package per kind, and how they are put into a manager."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from capt.runtime.manager import Manager
+
+__all__ = ["add_to"]
+
+
+def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool = False) -> None:
+    """Add controllers to a manager.
+
+    Args:
+        manager: What runs them; not yet started.
+        enabled: Names of the controllers to add: `captmachine`, `captmachinedeployment`, `captmachineset`,
+            `workspacetemplate`, `workspacetemplateapply`.
+        cross_namespace: True lets objects refer to those of other namespaces without the target's consent.
+
+    Raises:
+        ValueError: A name is none of a controller.
+    """
+    # here, so that a module of rules (a planner, names) can be imported without the machinery that runs it
+    from capt.controllers import (
+        machine,
+        machine_deployment,
+        machine_set,
+        workspace_template,
+        workspace_template_apply,
+    )
+
+    makers = {
+        "captmachine": lambda: machine.controller(manager, cross_namespace=cross_namespace),
+        "captmachinedeployment": lambda: machine_deployment.controller(manager),
+        "captmachineset": lambda: machine_set.controller(manager),
+        "workspacetemplate": lambda: workspace_template.controller(manager),
+        "workspacetemplateapply": lambda: workspace_template_apply.controller(
+            manager, cross_namespace=cross_namespace
+        ),
+    }
+    if unknown := enabled - makers.keys():
+        raise ValueError(f"no such controller: {', '.join(sorted(unknown))}")
+    for name, make in makers.items():
+        if name in enabled:
+            manager.add(make())

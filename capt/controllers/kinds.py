@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import ClassVar, Final, Protocol, TypeVar
 
 from capt.api import (
+    WORKSPACE_FLAVOURS as WORKSPACE_RESOURCES,
+)
+from capt.api import (
     CaptMachine,
     CaptMachineDeployment,
     CaptMachineSet,
@@ -29,25 +32,18 @@ _M = TypeVar("_M", bound=_Model)
 
 
 def kind_of(model: type[_M]) -> Kind[_M]:
-    """Returns the kind that `model` describes by its `RESOURCE`."""
-    info = model.RESOURCE
-    return Kind(
-        Resource(
-            group=info.group,
-            version=info.version,
-            kind=info.kind,
-            plural=info.plural,
-            namespaced=info.namespaced,
-        ),
-        model,
-    )
+    """Return the kind that `model` describes by its `RESOURCE`."""
+    return Kind(_resource(model.RESOURCE), model)
 
 
-def _workspace_flavour(group: str, *, namespaced: bool) -> Kind[Workspace]:
-    resource = Resource(
-        group=group, version="v1beta1", kind="Workspace", plural="workspaces", namespaced=namespaced
+def _resource(info: ResourceInfo) -> Resource:
+    return Resource(
+        group=info.group,
+        version=info.version,
+        kind=info.kind,
+        plural=info.plural,
+        namespaced=info.namespaced,
     )
-    return Kind(resource, Workspace)
 
 
 MACHINE: Final = kind_of(CaptMachine)
@@ -58,9 +54,6 @@ APPLY: Final = kind_of(WorkspaceTemplateApply)
 SECRET: Final = kind_of(Secret)
 
 # in order of preference; a flavour is used where the cluster serves it
-WORKSPACE_FLAVOURS: Final[tuple[Kind[Workspace], ...]] = (
-    _workspace_flavour("tf.upbound.io", namespaced=False),
-    _workspace_flavour("tf.m.upbound.io", namespaced=True),
-    _workspace_flavour("opentofu.upbound.io", namespaced=False),
-    _workspace_flavour("opentofu.m.upbound.io", namespaced=True),
+WORKSPACE_FLAVOURS: Final[tuple[Kind[Workspace], ...]] = tuple(
+    Kind(_resource(info), Workspace) for info in WORKSPACE_RESOURCES
 )

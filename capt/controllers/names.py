@@ -43,24 +43,24 @@ _ORDINAL_SUFFIX_LENGTH: Final = 5
 
 
 def short_hash(text: str) -> str:
-    """Returns 8 hexadecimal digits of the SHA-256 of `text`."""
+    """Return 8 hexadecimal digits of the SHA-256 of `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def shorten(text: str, limit: int) -> str:
-    """Returns `text`, or its beginning and a hash of the whole when it is longer than `limit` characters."""
+    """Return `text`, or its beginning and a hash of the whole when it is longer than `limit` characters."""
     if len(text) <= limit:
         return text
     return f"{text[: limit - _HASH_LENGTH - 1].rstrip('-.')}-{short_hash(text)}"
 
 
 def label_value(name: str) -> str:
-    """Returns `name` as a label value: unchanged up to 63 characters, hash-shortened above."""
+    """Return `name` as a label value: unchanged up to 63 characters, hash-shortened above."""
     return shorten(name, LABEL_VALUE_LIMIT)
 
 
 def machine_set_name(deployment: str, template_hash: str) -> str:
-    """Returns the name of the set that a deployment makes for the template with this hash.
+    """Return the name of the set that a deployment makes for the template with this hash.
 
     At most 63 characters, so that it is its own label value.
     """
@@ -68,7 +68,7 @@ def machine_set_name(deployment: str, template_hash: str) -> str:
 
 
 def machine_name(machine_set: str, set_uid: str, ordinal: int) -> str:
-    """Returns the name of the machine at `ordinal` (0, 1, ...) of a set.
+    """Return the name of the machine at `ordinal` (0, 1, ...) of a set.
 
     The set's uid is part of it: a set that was deleted and made again under its old name does not meet the
     machines of its former self, which may still be on their way out. At most 63 characters.
@@ -82,12 +82,12 @@ def machine_name(machine_set: str, set_uid: str, ordinal: int) -> str:
 
 
 def apply_name(machine: str) -> str:
-    """Returns the name of the WorkspaceTemplateApply of a CaptMachine (the Go original's)."""
+    """Return the name of the WorkspaceTemplateApply of a CaptMachine (the Go original's)."""
     return shorten(machine, _NAME_LIMIT - len("-machine")) + "-machine"
 
 
 def workspace_name(namespace: str, apply: str) -> str:
-    """Returns the name of the Workspace of a WorkspaceTemplateApply, the same for every flavour of Workspace.
+    """Return the name of the Workspace of a WorkspaceTemplateApply, the same for every flavour of Workspace.
 
     It starts with the namespace, because Workspaces may be cluster-scoped, and ends with a hash of
     "namespace/apply", because "a-b/c" and "a/b-c" would otherwise be one. At most 63 characters: Terraform's

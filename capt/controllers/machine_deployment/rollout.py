@@ -63,7 +63,7 @@ class RolloutPlan:
 def plan_rolling_update(
     *, desired: int, max_surge: int, max_unavailable: int, new: SetState, old: Sequence[SetState]
 ) -> RolloutPlan:
-    """Plans the next step of a RollingUpdate.
+    """Plan the next step of a RollingUpdate.
 
     While the desired size stays the same, the sets together never exceed `desired + max_surge`, and no step
     can leave fewer than `desired - max_unavailable` machines available (the deadlock breaker excepted).
@@ -87,7 +87,7 @@ def plan_rolling_update(
 
 
 def plan_on_delete(*, desired: int, new: SetState, old: Sequence[SetState]) -> RolloutPlan:
-    """Plans the next step of an OnDelete rollout: an old machine is replaced when somebody deletes it.
+    """Plan the next step of an OnDelete rollout: an old machine is replaced when somebody deletes it.
 
     Args:
         desired: Machines that the deployment should have.
@@ -124,7 +124,7 @@ def plan_on_delete(*, desired: int, new: SetState, old: Sequence[SetState]) -> R
 
 
 def plan_recreate(*, desired: int, new: SetState, old: Sequence[SetState]) -> RolloutPlan:
-    """Plans the next step of a Recreate rollout: all old machines are gone before the first new one starts.
+    """Plan the next step of a Recreate rollout: all old machines are gone before the first new one starts.
 
     Args:
         desired: Machines that the deployment should have.
@@ -150,7 +150,7 @@ def plan_recreate(*, desired: int, new: SetState, old: Sequence[SetState]) -> Ro
 def resolve_fenceposts(
     max_surge: int | str | None, max_unavailable: int | str | None, desired: int
 ) -> tuple[int, int]:
-    """Returns `maxSurge` and `maxUnavailable` as numbers of machines.
+    """Return `maxSurge` and `maxUnavailable` as numbers of machines.
 
     Percentages are of `desired`; surge is rounded up and unavailable down, and when both come out as 0,
     which would forbid every step, unavailable becomes 1. Unavailable is at most `desired`; surge has no
@@ -197,7 +197,7 @@ class _Draft:
         self.reasons: dict[str, str] = {}
 
     def size(self, machine_set: SetState) -> int:
-        """Returns the size decided for this set, or the size that it has."""
+        """Return the size decided for this set, or the size that it has."""
         return self.replicas.get(machine_set.name, machine_set.spec_replicas)
 
     def resize(self, machine_set: SetState, replicas: int, reason: str) -> None:
@@ -250,7 +250,7 @@ def _scale_old_sets(
 
 
 def _safe_step(machine_set: SetState, size: int, step: int, *, spare: int) -> tuple[int, int]:
-    """Returns how many machines may go safely, and how many available ones that may cost.
+    """Return how many machines may go safely, and how many available ones that may cost.
 
     Shrinking from `size` by `step` deletes only as many machines as exist above the new size; of these,
     every one is taken to be available for as long as the set has any.

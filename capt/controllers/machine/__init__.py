@@ -1,0 +1,46 @@
+"""CaptMachine: one node of a node group, or one whole node group, as one WorkspaceTemplateApply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from capt.controllers.kinds import APPLY, MACHINE
+from capt.controllers.machine.node_group import NODE_GROUP_INDEX, group_keys, group_names
+from capt.controllers.machine.reconciler import CaptMachineReconciler
+from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch_self
+from capt.runtime.manager import Manager
+from capt.runtime.object import Object
+from capt.runtime.resource import Key
+
+__all__ = ["CaptMachineReconciler", "controller"]
+
+
+def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
+    """Return the controller of CaptMachines, to be added to `manager`.
+
+    Args:
+        manager: What runs it.
+        cross_namespace: True lets a node join a group of another namespace without its consent.
+    """
+    informers = manager.informers
+    informers.index(MACHINE, NODE_GROUP_INDEX, group_names)
+
+    def nodes_of(machine: Object) -> Iterable[Key]:
+        return [node.key for node in informers.store(MACHINE).by_index(NODE_GROUP_INDEX, str(machine.key))]
+
+    return Controller(
+        name="captmachine",
+        reconciler=CaptMachineReconciler(
+            manager.client,
+            manager.recorder("captmachine"),
+            manager.clock,
+            cross_namespace=cross_namespace,
+        ),
+        watches=(
+            watch_self(MACHINE),
+            watch_owned(APPLY, MACHINE),
+            watch_mapped(MACHINE, nodes_of, reason="node group"),
+            # a group that is being deleted goes when its last node has gone
+            watch_mapped(MACHINE, group_keys, reason="node"),
+        ),
+    )

@@ -1,0 +1,173 @@
+"""What a deployment says about itself.
+
+`Available` and `Progressing` carry the reasons of apps/v1, so that what people know of Deployments holds
+here too; `Ready` is True when every machine is up to date and available, and nothing else exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from capt.api import CaptMachineDeploymentStatus, Condition
+from capt.controllers.machine_deployment.observation import Observation
+from capt.controllers.machine_deployment.progress import remaining
+from capt.runtime.conditions import find_condition, set_condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What acting on a plan brought.
+
+    Attributes:
+        changed: A set was made or written, so what was observed of it no longer holds.
+        collided: The name of the new set is taken by something that is not a set of this template.
+        failure: Why a set could not be written; empty when all went well.
+    """
+
+    changed: bool = False
+    collided: bool = False
+    failure: str = ""
+
+
+def deployment_status(observation: Observation, outcome: Outcome) -> CaptMachineDeploymentStatus:
+    """Return the whole status of a deployment that is not being deleted."""
+    deployment, sets, new = observation.deployment, observation.sets, observation.new
+    replicas = sum(each.status.replicas for each in sets)
+    available = sum(each.status.available_replicas for each in sets)
+    collisions = (deployment.status.collision_count or 0) + outcome.collided
+    status = CaptMachineDeploymentStatus(
+        observed_generation=deployment.metadata.generation,
+        selector=str(observation.selector),
+        replicas=replicas,
+        updated_replicas=new.status.replicas if new is not None else 0,
+        ready_replicas=sum(each.status.ready_replicas for each in sets),
+        available_replicas=available,
+        unavailable_replicas=max(max(observation.desired, replicas) - available, 0),
+        collision_count=collisions or None,
+    )
+    failure = outcome.failure or _set_failure(observation)
+    conditions = tuple(each for each in deployment.status.conditions if each.type != "ReplicaFailure")
+    complete = is_complete(observation, status, outcome)
+    for condition in _conditions(observation, status, complete=complete, failure=failure):
+        conditions = set_condition(conditions, condition)
+    return status.model_copy(update={"conditions": conditions})
+
+
+def deleting_status(observation: Observation) -> CaptMachineDeploymentStatus:
+    """Return the whole status of a deployment that is being deleted."""
+    machines = sum(len(each) for each in observation.machines.values())
+    status = deployment_status(observation, Outcome())
+    message = f"waits for {len(observation.sets)} sets with {machines} machines to be gone"
+    conditions = set_condition(
+        observation.deployment.status.conditions,
+        _condition(observation, "Ready", "False", "Deleting", message),
+    )
+    return status.model_copy(update={"conditions": conditions})
+
+
+def is_complete(observation: Observation, status: CaptMachineDeploymentStatus, outcome: Outcome) -> bool:
+    """Tell whether every machine is up to date and available, and no other is left."""
+    new = observation.new
+    return (
+        new is not None
+        and not outcome.changed
+        # counts of a set that has not seen its latest spec describe machines of the spec before
+        and new.status.observed_generation == new.metadata.generation
+        and status.updated_replicas == observation.desired
+        and status.replicas == observation.desired
+        and status.available_replicas == observation.desired
+    )
+
+
+def _conditions(
+    observation: Observation, status: CaptMachineDeploymentStatus, *, complete: bool, failure: str
+) -> Iterable[Condition]:
+    yield _available(observation, status)
+    yield _progressing(observation, status, complete=complete, failure=failure)
+    if failure:
+        yield _condition(observation, "ReplicaFailure", "True", "FailedCreate", failure)
+    yield _ready(observation, status, complete=complete, failure=failure)
+
+
+def _available(observation: Observation, status: CaptMachineDeploymentStatus) -> Condition:
+    _, max_unavailable = observation.fenceposts
+    needed = observation.desired - max_unavailable
+    message = f"{status.available_replicas} machines are available, {needed} must be"
+    if status.available_replicas >= needed:
+        return _condition(observation, "Available", "True", "MinimumReplicasAvailable", message)
+    return _condition(observation, "Available", "False", "MinimumReplicasUnavailable", message)
+
+
+def _progressing(
+    observation: Observation, status: CaptMachineDeploymentStatus, *, complete: bool, failure: str
+) -> Condition:
+    def progressing(value: str, reason: str, message: str) -> Condition:
+        return _condition(observation, "Progressing", value, reason, message)
+
+    counts = _counts(observation, status)
+    if observation.deployment.spec.paused:
+        return progressing("Unknown", "DeploymentPaused", f"the rollout is paused: {counts}")
+    if complete:
+        return progressing("True", "NewReplicaSetAvailable", f"the rollout is complete: {counts}")
+    if observation.new is None and failure:
+        return progressing("False", "ReplicaSetCreateError", failure)
+    if remaining(observation) <= 0:
+        seconds = observation.deployment.spec.progress_deadline_seconds
+        return progressing(
+            "False", "ProgressDeadlineExceeded", f"no progress for more than {seconds} seconds: {counts}"
+        )
+    if observation.new is None:
+        return progressing("True", "ReplicaSetUpdated", f"the new set is about to be made: {counts}")
+    return progressing("True", "ReplicaSetUpdated", counts)
+
+
+def _ready(
+    observation: Observation, status: CaptMachineDeploymentStatus, *, complete: bool, failure: str
+) -> Condition:
+    counts = _counts(observation, status)
+    if complete:
+        return _condition(observation, "Ready", "True", "Complete", counts)
+    if failure:
+        return _condition(observation, "Ready", "False", "FailedCreate", f"{counts}; {failure}")
+    new = observation.new
+    of_set = find_condition(new.status.conditions, "Ready") if new is not None else None
+    if new is not None and of_set is not None and of_set.reason == "MachinesFailing":
+        message = f"{counts}; CaptMachineSet {new.metadata.name}: {of_set.message}"
+        return _condition(observation, "Ready", "False", "MachinesFailing", message)
+    if observation.deployment.spec.paused:
+        return _condition(observation, "Ready", "False", "Paused", f"the rollout is paused: {counts}")
+    rolling_out = any(each.status.replicas for each in observation.old)
+    reason = "RollingOut" if rolling_out else "WaitingForMachines"
+    return _condition(observation, "Ready", "False", reason, counts)
+
+
+def _counts(observation: Observation, status: CaptMachineDeploymentStatus) -> str:
+    text = (
+        f"{status.updated_replicas} of {observation.desired} machines are up to date, "
+        f"{status.available_replicas} are available"
+    )
+    old = status.replicas - status.updated_replicas
+    return f"{text}, {old} old ones are left" if old > 0 else text
+
+
+def _set_failure(observation: Observation) -> str:
+    if observation.new is None:
+        return ""
+    failure = find_condition(observation.new.status.conditions, "ReplicaFailure")
+    if failure is None or failure.status != "True":
+        return ""
+    return f"CaptMachineSet {observation.new.metadata.name}: {failure.message}"
+
+
+def _condition(observation: Observation, kind: str, value: str, reason: str, message: str) -> Condition:
+    return Condition.model_validate(
+        {
+            "type": kind,
+            "status": value,
+            "reason": reason,
+            "message": message,
+            "last_transition_time": observation.now,
+            "observed_generation": observation.deployment.metadata.generation,
+        }
+    )

@@ -1,0 +1,109 @@
+"""What a set says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from capt.api import CaptMachine, CaptMachineSetStatus, Condition
+from capt.controllers.machine.availability import available_at, is_available, is_ready
+from capt.controllers.machine_set.plan import MachinePlan, Observation
+from capt.runtime.conditions import find_condition, set_condition
+
+_SHOWN_FAILURES: Final = 3
+
+
+def set_status(observation: Observation, plan: MachinePlan, failure: str) -> CaptMachineSetStatus:
+    """Return the whole status of a set.
+
+    Args:
+        observation: The set and its machines, before anything was done.
+        plan: What was done about it.
+        failure: Why machines could not be made; empty when all went well.
+    """
+    machine_set, seconds = observation.machine_set, observation.machine_set.spec.min_ready_seconds
+    machines = _as_decided(observation, plan)
+    template_labels = machine_set.spec.template.metadata.labels.items()
+    status = CaptMachineSetStatus(
+        observed_generation=machine_set.metadata.generation,
+        selector=str(observation.selector),
+        replicas=len(observation.machines),
+        fully_labeled_replicas=sum(
+            template_labels <= each.metadata.labels.items() for each in observation.machines
+        ),
+        ready_replicas=sum(map(is_ready, machines)),
+        available_replicas=sum(is_available(each, seconds, observation.now) for each in machines),
+    )
+    conditions = tuple(each for each in machine_set.status.conditions if each.type != "ReplicaFailure")
+    if failure:
+        conditions = set_condition(
+            conditions, _condition(observation, "ReplicaFailure", "True", "FailedCreate", failure)
+        )
+    conditions = set_condition(conditions, _ready(observation, status, plan, failure))
+    return status.model_copy(update={"conditions": conditions})
+
+
+def next_maturity(machines: Sequence[CaptMachine], seconds: int, now: datetime) -> float | None:
+    """Return the seconds until the next ready machine becomes available; None when none is on its way."""
+    moments = [available_at(each, seconds) for each in machines]
+    ahead = [(each - now).total_seconds() for each in moments if each is not None and each > now]
+    return min(ahead, default=None)
+
+
+def _as_decided(observation: Observation, plan: MachinePlan) -> list[CaptMachine]:
+    """Return the machines whose observed readiness still holds: not those just given up or changed."""
+    touched = {each.metadata.name for each in plan.delete}
+    touched |= {name for name, patch in plan.patches.items() if "spec" in patch}
+    return [each for each in observation.machines if each.metadata.name not in touched]
+
+
+def _ready(
+    observation: Observation, status: CaptMachineSetStatus, plan: MachinePlan, failure: str
+) -> Condition:
+    desired = observation.machine_set.spec.replicas
+    counts = f"{status.available_replicas} of {desired} machines are available"
+    if observation.machine_set.metadata.deletion_timestamp is not None:
+        message = f"waits for {len(observation.machines)} machines to be gone"
+        return _condition(observation, "Ready", "False", "Deleting", message)
+    if failure:
+        return _condition(observation, "Ready", "False", "FailedCreate", f"{counts}; {failure}")
+    if failures := _failures(observation.machines):
+        return _condition(observation, "Ready", "False", "MachinesFailing", f"{counts}; {failures}")
+    if status.available_replicas == desired and status.replicas == desired:
+        return _condition(observation, "Ready", "True", "MachinesAvailable", counts)
+    if status.replicas > desired:
+        message = f"{counts}, {status.replicas - desired} more are going"
+        return _condition(observation, "Ready", "False", "ScalingDown", message)
+    if plan.held:
+        message = f"{counts}; {plan.held} are not replaced here but in a newer set"
+        return _condition(observation, "Ready", "False", "NotReplacing", message)
+    return _condition(observation, "Ready", "False", "WaitingForMachines", counts)
+
+
+def _failures(machines: Sequence[CaptMachine]) -> str:
+    """Return what Terraform said about failing machines, equal words once, the first few of them."""
+    by_message: dict[str, list[str]] = {}
+    for machine in machines:
+        ready = find_condition(machine.status.conditions, "Ready")
+        if ready is not None and ready.status != "True" and ready.reason == "WorkspaceError":
+            by_message.setdefault(ready.message, []).append(machine.metadata.name)
+    shown = [
+        f"{', '.join(names[:_SHOWN_FAILURES])}{' and others' if len(names) > _SHOWN_FAILURES else ''}: {message}"
+        for message, names in list(by_message.items())[:_SHOWN_FAILURES]
+    ]
+    more = len(by_message) - len(shown)
+    return "; ".join([*shown, f"{more} other errors"] if more else shown)
+
+
+def _condition(observation: Observation, kind: str, value: str, reason: str, message: str) -> Condition:
+    return Condition.model_validate(
+        {
+            "type": kind,
+            "status": value,
+            "reason": reason,
+            "message": message,
+            "last_transition_time": observation.now,
+            "observed_generation": observation.machine_set.metadata.generation,
+        }
+    )
