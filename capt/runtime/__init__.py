@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from capt.runtime import finalizers
+from capt.runtime.backoff import Backoff, ItemBackoff
+from capt.runtime.clock import Clock, SystemClock
+from capt.runtime.conditions import find_condition, is_true, set_condition
+from capt.runtime.controller import Controller, Watch, watch_mapped, watch_owned, watch_self
 from capt.runtime.errors import (
     AlreadyExists,
     ApiError,
@@ -25,39 +30,92 @@ from capt.runtime.errors import (
     classify,
     raise_for_status,
 )
+from capt.runtime.event import Event
+from capt.runtime.leader_election import LeadershipLostError
+from capt.runtime.logging import configure as configure_logging
+from capt.runtime.logging import get_logger
+from capt.runtime.manager import Manager, ManagerOptions
+from capt.runtime.metrics import Metrics
 from capt.runtime.object import Object, Owner, parse_object
+from capt.runtime.owners import controller_reference, is_controlled_by
+from capt.runtime.predicates import (
+    Predicate,
+    all_of,
+    annotations_changed,
+    any_of,
+    generation_changed,
+    labels_changed,
+    not_,
+)
+from capt.runtime.recorder import Recorder
 from capt.runtime.resource import Key, Kind, KubeObject, Resource
+from capt.runtime.result import After, Done, Reconciler, Request, Result
 from capt.runtime.selector import Selector, parse_selector
 
 __all__ = [
+    "After",
     "AlreadyExists",
     "ApiError",
+    "Backoff",
     "BadRequest",
     "CacheLagError",
+    "Clock",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
+    "Controller",
+    "Done",
     "ErrorClass",
+    "Event",
     "Forbidden",
     "Gone",
     "Invalid",
+    "ItemBackoff",
     "Key",
     "Kind",
     "KubeObject",
+    "LeadershipLostError",
+    "Manager",
+    "ManagerOptions",
+    "Metrics",
     "NotFound",
     "NotWatched",
     "Object",
     "Owner",
+    "Predicate",
+    "Reconciler",
+    "Recorder",
+    "Request",
     "RequestTimeout",
     "Resource",
+    "Result",
     "Selector",
     "ServerError",
+    "SystemClock",
     "TerminalError",
     "TooManyRequests",
     "Unauthorized",
     "UndecodableError",
+    "Watch",
+    "all_of",
+    "annotations_changed",
+    "any_of",
     "classify",
+    "configure_logging",
+    "controller_reference",
+    "finalizers",
+    "find_condition",
+    "generation_changed",
+    "get_logger",
+    "is_controlled_by",
+    "is_true",
+    "labels_changed",
+    "not_",
     "parse_object",
     "parse_selector",
     "raise_for_status",
+    "set_condition",
+    "watch_mapped",
+    "watch_owned",
+    "watch_self",
 ]
