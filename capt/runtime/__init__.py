@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from capt.runtime import finalizers
 from capt.runtime.backoff import Backoff, ItemBackoff
+from capt.runtime.client import Client
 from capt.runtime.clock import Clock, SystemClock
 from capt.runtime.conditions import find_condition, is_true, set_condition
+from capt.runtime.config import ClusterConfig
 from capt.runtime.controller import Controller, Watch, watch_mapped, watch_owned, watch_self
 from capt.runtime.errors import (
     AlreadyExists,
@@ -31,6 +33,7 @@ from capt.runtime.errors import (
     raise_for_status,
 )
 from capt.runtime.event import Event
+from capt.runtime.informer import Informers
 from capt.runtime.leader_election import LeadershipLostError
 from capt.runtime.logging import configure as configure_logging
 from capt.runtime.logging import get_logger
@@ -51,6 +54,9 @@ from capt.runtime.recorder import Recorder
 from capt.runtime.resource import Key, Kind, KubeObject, Resource
 from capt.runtime.result import After, Done, Reconciler, Request, Result
 from capt.runtime.selector import Selector, parse_selector
+from capt.runtime.shared_informer import InformerStatistics, WatchHandle
+from capt.runtime.store import Store
+from capt.runtime.transport import HttpTransport, Response, Transport
 
 __all__ = [
     "After",
@@ -59,7 +65,9 @@ __all__ = [
     "Backoff",
     "BadRequest",
     "CacheLagError",
+    "Client",
     "Clock",
+    "ClusterConfig",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
@@ -69,6 +77,9 @@ __all__ = [
     "Event",
     "Forbidden",
     "Gone",
+    "HttpTransport",
+    "InformerStatistics",
+    "Informers",
     "Invalid",
     "ItemBackoff",
     "Key",
@@ -88,15 +99,19 @@ __all__ = [
     "Request",
     "RequestTimeout",
     "Resource",
+    "Response",
     "Result",
     "Selector",
     "ServerError",
+    "Store",
     "SystemClock",
     "TerminalError",
     "TooManyRequests",
+    "Transport",
     "Unauthorized",
     "UndecodableError",
     "Watch",
+    "WatchHandle",
     "all_of",
     "annotations_changed",
     "any_of",

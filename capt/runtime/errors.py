@@ -126,7 +126,7 @@ class NotWatched(LookupError):
 
 
 class UndecodableError(ValueError):
-    """The server sent something that is no object of the expected kind."""
+    """Something is no object of the expected kind, or its model cannot read it."""
 
 
 class ConfigError(Exception):
@@ -160,9 +160,9 @@ def classify(error: BaseException) -> ErrorClass:
         return max((classify(leaf) for leaf in error.exceptions), key=_SEVERITY.__getitem__)
     if isinstance(error, Conflict):
         return ErrorClass.CONFLICT
-    if isinstance(error, TerminalError):
+    if isinstance(error, TerminalError | UndecodableError):
         return ErrorClass.TERMINAL
-    if isinstance(error, ApiError | CacheLagError | TimeoutError | ConnectionError):
+    if isinstance(error, ApiError | CacheLagError | ConfigError | TimeoutError | ConnectionError):
         return ErrorClass.TRANSIENT
     return ErrorClass.BUG
 

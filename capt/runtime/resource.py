@@ -139,16 +139,8 @@ class MetadataView(Protocol):
         """``metadata.ownerReferences``."""
 
 
-class KubeObject(Protocol):
-    """A typed view of an API object. Frozen pydantic models with camelCase aliases satisfy it."""
-
-    @property
-    def metadata(self) -> MetadataView:
-        """``metadata``."""
-
-    @classmethod
-    def model_validate_json(cls, json_data: bytes, /) -> Self:
-        """Read the object from JSON."""
+class Dumpable(Protocol):
+    """What can be written as plain data; pydantic models can."""
 
     def model_dump(
         self,
@@ -158,7 +150,19 @@ class KubeObject(Protocol):
         exclude_unset: bool = ...,
         exclude_none: bool = ...,
     ) -> dict[str, Any]:
-        """Write the object as plain data."""
+        """Write it as plain data."""
+
+
+class KubeObject(Dumpable, Protocol):
+    """A typed view of an API object. Frozen pydantic models with camelCase aliases satisfy it."""
+
+    @property
+    def metadata(self) -> MetadataView:
+        """``metadata``."""
+
+    @classmethod
+    def model_validate_json(cls, json_data: bytes, /) -> Self:
+        """Read the object from JSON."""
 
 
 T = TypeVar("T", bound=KubeObject)

@@ -1,0 +1,454 @@
+"""Typed reads and writes.
+
+Reads are answered from the cache unless they say ``live``; they wait until the cache shows what this process
+wrote itself (read your own writes). Writes are create, patch and delete, never PUT: a merge patch carries
+exactly the fields that differ, and where nothing differs there is no request.
+
+Each write leaves one line in the log (``logger=audit``): who, what, and the answer's code and version, never
+a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from capt.runtime.clock import Clock, SystemClock
+from capt.runtime.errors import ApiError, Conflict, NotFound, NotWatched, UndecodableError
+from capt.runtime.informer import Informers
+from capt.runtime.logging import get_logger
+from capt.runtime.merge_patch import difference, overlay
+from capt.runtime.object import Object, parse_object
+from capt.runtime.reflector import PAGE
+from capt.runtime.resource import Dumpable, Key, Kind, KubeObject, Resource
+from capt.runtime.rest import Rest
+from capt.runtime.selector import parse_selector
+from capt.runtime.shared_informer import Informer
+from capt.runtime.transport import Response, Transport
+from capt.runtime.views import Views
+from capt.runtime.wire import parse_page
+
+T = TypeVar("T", bound=KubeObject)
+
+Propagation = Literal["Background", "Foreground", "Orphan"]
+
+DISCOVERY_SECONDS: Final = 10.0
+"""How long an answer of discovery is believed."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_audit = get_logger(logger="audit")
+
+
+class Client:
+    """Reads and writes objects of any kind.
+
+    Args:
+        transport: the way to the API server; its User-Agent is what audit logs show.
+        informers: the caches; without them there are live reads and writes only.
+        clock: measures and waits.
+    """
+
+    def __init__(
+        self, transport: Transport, informers: Informers | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._rest = Rest(transport, self._clock)
+        self._informers = informers
+        self._views = Views()
+        self._discovered: dict[str, tuple[float, frozenset[str]]] = {}
+
+    async def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
+        """Return an object from the cache, ``None`` if it is not there.
+
+        Args:
+            kind: what to read; somebody must watch it.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
+
+        Raises:
+            NotWatched: nobody watches the kind.
+            CacheLagError: the cache does not show an own write after five seconds.
+            UndecodableError: the model cannot read the object.
+        """
+        informer = self._reader(kind)
+        key = kind.resource.key(namespace, name)
+        await informer.catch_up((key,))
+        obj = informer.store.get(key)
+        return None if obj is None else self._views.of(kind, obj)
+
+    async def get_live(self, kind: Kind[T], namespace: str, name: str) -> T | None:
+        """Return an object as the API server has it, ``None`` if it is not there (or the kind is not served).
+
+        Raises:
+            ApiError: the API server refused, or did not answer.
+            UndecodableError: the model cannot read the object.
+        """
+        try:
+            answer = await self._rest.call("GET", kind.resource.path(namespace, name))
+        except NotFound:
+            return None
+        return self._views.of(kind, parse_object(answer.body, kind.resource))
+
+    async def create(self, kind: Kind[T], body: Mapping[str, Any]) -> T:
+        """Create an object, and return it as it was stored.
+
+        Args:
+            kind: what to create.
+            body: the manifest; ``apiVersion`` and ``kind`` are filled in where they are missing.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            ApiError: the API server refused, or did not answer.
+        """
+        resource = kind.resource
+        metadata = body.get("metadata") or {}
+        manifest = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        key = resource.key(
+            metadata.get("namespace"), metadata.get("name") or metadata.get("generateName", "")
+        )
+        answer = await self._write(
+            "POST", resource, key, path=resource.path(key.namespace), body=manifest, verb="create"
+        )
+        return self._written(kind, answer)
+
+    async def patch(
+        self,
+        kind: Kind[T],
+        namespace: str,
+        name: str,
+        patch: Mapping[str, Any],
+        *,
+        subresource: str = "",
+        resource_version: str = "",
+        uid: str = "",
+    ) -> T:
+        """Apply a JSON merge patch, and return the object as it was stored.
+
+        Args:
+            kind: what to patch.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
+            patch: the fields to set; ``None`` removes one, a list replaces the whole list.
+            subresource: ``status`` for instance.
+            resource_version: patch this version of the object only. Needed for lists that others share.
+            uid: patch this object only, not a namesake.
+
+        Raises:
+            NotFound: the object is not there.
+            Conflict: a precondition does not hold.
+            ApiError: the API server refused, or did not answer.
+        """
+        key = kind.resource.key(namespace, name)
+        conditions = {
+            field: value for field, value in (("resourceVersion", resource_version), ("uid", uid)) if value
+        }
+        body = {**patch, "metadata": {**(patch.get("metadata") or {}), **conditions}} if conditions else patch
+        try:
+            answer = await self._write(
+                "PATCH",
+                kind.resource,
+                key,
+                path=kind.resource.path(namespace, name, subresource),
+                body=body,
+                verb="patch",
+                subresource=subresource,
+            )
+        except Conflict:
+            if resource_version.isdecimal():
+                for informer in self._caches(kind.resource):
+                    informer.outdated(key, int(resource_version))
+            raise
+        return self._written(kind, answer)
+
+    async def patch_status(self, kind: Kind[T], obj: T, status: Mapping[str, Any] | Dumpable) -> T:
+        """Make the status of an object equal to ``status``.
+
+        Args:
+            kind: what to patch.
+            obj: the object as it was read; the patch is what differs from its status.
+            status: the whole new status. Fields that it lacks are removed.
+
+        Returns:
+            The object as it was stored; ``obj`` itself when nothing differs, and then no request was made.
+
+        Raises:
+            NotFound: the object is gone.
+            Conflict: a namesake has taken its place.
+            ApiError: the API server refused, or did not answer.
+        """
+        after = status if isinstance(status, Mapping) else _dumped(status)
+        patch = difference(self._views.content(obj).get("status") or {}, after)
+        if not patch:
+            return obj
+        return await self._patch_of(kind, obj, {"status": patch}, subresource="status")
+
+    async def apply_difference(self, kind: Kind[T], obj: T, desired: Mapping[str, Any]) -> T:
+        """Give an object the fields of ``desired``, and leave all others alone.
+
+        Args:
+            kind: what to patch.
+            obj: the object as it was read.
+            desired: part of a manifest: labels, annotations, parts of the spec. ``None`` removes a field, a
+                list stands for the whole list.
+
+        Returns:
+            The object as it was stored; ``obj`` itself when nothing differs, and then no request was made.
+
+        Raises:
+            NotFound: the object is gone.
+            Conflict: a namesake has taken its place.
+            ApiError: the API server refused, or did not answer.
+        """
+        patch = overlay(self._views.content(obj), desired)
+        return await self._patch_of(kind, obj, patch) if patch else obj
+
+    async def delete(
+        self,
+        kind: Kind[Any],
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: Propagation = "Background",
+    ) -> bool:
+        """Delete an object; one with finalizers is marked for deletion only.
+
+        Args:
+            kind: what to delete.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
+            uid: delete this object only, not a namesake.
+            resource_version: delete this version of the object only.
+            propagation: what becomes of the objects that it owns.
+
+        Returns:
+            False when it was not there.
+
+        Raises:
+            Conflict: a precondition does not hold.
+            ApiError: the API server refused, or did not answer.
+        """
+        key = kind.resource.key(namespace, name)
+        conditions = {
+            field: value for field, value in (("resourceVersion", resource_version), ("uid", uid)) if value
+        }
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if conditions:
+            options["preconditions"] = conditions
+        try:
+            answer = await self._write(
+                "DELETE",
+                kind.resource,
+                key,
+                path=kind.resource.path(namespace, name),
+                body=options,
+                verb="delete",
+            )
+        except NotFound:
+            return False
+        self._deleted(kind.resource, key, answer, uid)
+        return True
+
+    async def served(self, kind: Kind[Any]) -> bool:
+        """Tell whether the API server serves a kind; asked at most every ten seconds.
+
+        Raises:
+            ApiError: discovery failed.
+        """
+        path = kind.resource.group_path
+        asked, plurals = self._discovered.get(path, (float("-inf"), frozenset[str]()))
+        if self._clock.monotonic() - asked > DISCOVERY_SECONDS:
+            try:
+                answer = await self._rest.call("GET", path)
+                plurals = frozenset(item.name for item in _decode_discovery(answer.body).resources)
+            except NotFound:
+                plurals = frozenset()
+            except msgspec.MsgspecError as error:
+                raise UndecodableError(f"discovery of {path}: {error}") from error
+            self._discovered[path] = (self._clock.monotonic(), plurals)
+        return kind.resource.plural in plurals
+
+    def _reader(self, kind: Kind[Any]) -> Informer:
+        if self._informers is None:
+            raise NotWatched(f"this client has no caches: read {kind} live")
+        return self._informers.reader(kind.resource)
+
+    def _caches(self, resource: Resource) -> Sequence[Informer]:
+        return self._informers.of(resource) if self._informers is not None else ()
+
+    async def _patch_of(self, kind: Kind[T], obj: T, patch: Mapping[str, Any], *, subresource: str = "") -> T:
+        meta = obj.metadata
+        return await self.patch(
+            kind, meta.namespace or "", meta.name, patch, subresource=subresource, uid=meta.uid
+        )
+
+    async def _write(
+        self,
+        method: str,
+        resource: Resource,
+        key: Key,
+        *,
+        path: str,
+        body: Mapping[str, Any],
+        verb: str,
+        subresource: str = "",
+    ) -> Response:
+        line = {
+            "verb": verb,
+            "resource": str(resource),
+            "namespace": key.namespace,
+            "name": key.name,
+            "subresource": subresource,
+        }
+        try:
+            answer = await self._rest.call(
+                method,
+                path,
+                body=msgspec.json.encode(body, enc_hook=_plain),
+                content_type=MERGE_PATCH if method == "PATCH" else "application/json",
+            )
+        except ApiError as error:
+            _audit.info("write", **line, code=error.status, resource_version="", reason=error.reason)
+            raise
+        _audit.info("write", **line, code=answer.status, resource_version=_version(answer.body))
+        return answer
+
+    def _written(self, kind: Kind[T], answer: Response) -> T:
+        obj = parse_object(answer.body, kind.resource)
+        for informer in self._caches(kind.resource):
+            informer.wrote(obj)
+        return self._views.of(kind, obj)
+
+    def _deleted(self, resource: Resource, key: Key, answer: Response, uid: str) -> None:
+        obj = _object_in(answer, resource)
+        for informer in self._caches(resource):
+            if obj is not None and obj.deleting:
+                informer.wrote(obj)
+            else:
+                informer.deleted(key, uid or (obj.uid if obj is not None else _status_uid(answer.body)))
+
+    # at the end, because a class that has a method ``list`` cannot name the type afterwards
+
+    async def list_live(
+        self, kind: Kind[T], namespace: str = "", *, labels: str | Mapping[str, str] = ""
+    ) -> list[T]:
+        """Return objects as the API server has them, sorted by key.
+
+        Args:
+            kind: what to read.
+            namespace: "" for all namespaces.
+            labels: a label selector, or labels that must be equal.
+
+        Raises:
+            ApiError: the API server refused, or did not answer.
+            UndecodableError: the model cannot read an object.
+        """
+        selection = str(parse_selector(labels))
+        query = {"limit": str(PAGE)} | ({"labelSelector": selection} if selection else {})
+        objects: list[Object] = []
+        while True:
+            answer = await self._rest.call("GET", kind.resource.path(namespace), query=query)
+            page = parse_page(answer.body)
+            objects += (parse_object(item, kind.resource) for item in page.items)
+            if not page.next:
+                break
+            query["continue"] = page.next
+        return [self._views.of(kind, obj) for obj in sorted(objects, key=_key)]
+
+    async def list(
+        self,
+        kind: Kind[T],
+        namespace: str = "",
+        *,
+        labels: str | Mapping[str, str] = "",
+        index: tuple[str, str] | None = None,
+    ) -> list[T]:
+        """Return objects from the cache, sorted by key.
+
+        Args:
+            kind: what to read; somebody must watch it.
+            namespace: "" for all namespaces.
+            labels: a label selector, or labels that must be equal.
+            index: name of an index and the value to look up: ``("owner", uid)`` gives an owner's children.
+
+        Raises:
+            NotWatched: nobody watches the kind.
+            CacheLagError: the cache does not show an own write after five seconds.
+            UndecodableError: the model cannot read an object.
+            KeyError: there is no such index.
+        """
+        informer = self._reader(kind)
+        await informer.catch_up(informer.own_writes.pending(namespace))
+        if index is None:
+            objects = informer.store.list(namespace)
+        else:
+            objects = [
+                obj for obj in informer.store.by_index(*index) if not namespace or obj.namespace == namespace
+            ]
+        selector = parse_selector(labels)
+        return [self._views.of(kind, obj) for obj in objects if selector.matches(obj.labels)]
+
+
+class _DiscoveredResource(msgspec.Struct):
+    name: str
+
+
+class _Discovery(msgspec.Struct):
+    resources: list[_DiscoveredResource] = []
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _StatusDetails(msgspec.Struct):
+    uid: str = ""
+
+
+class _Answer(msgspec.Struct):
+    metadata: _Metadata | None = None
+    details: _StatusDetails | None = None
+
+
+_decode_discovery = msgspec.json.Decoder(_Discovery).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def _object_in(answer: Response, resource: Resource) -> Object | None:
+    # an object that is gone at once is answered with a Status, by some kinds with its last state
+    try:
+        return parse_object(answer.body, resource)
+    except UndecodableError:
+        return None
+
+
+def _status_uid(body: bytes) -> str:
+    details = _decode_answer(body).details
+    return details.uid if details is not None else ""
+
+
+def _version(body: bytes) -> str:
+    metadata = _decode_answer(body).metadata
+    return metadata.resource_version if metadata is not None else ""
+
+
+def _dumped(model: Dumpable) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _key(obj: Object) -> Key:
+    return obj.key
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError(f"{type(value).__name__} is no JSON")

@@ -1,0 +1,263 @@
+"""Where the API server is, and who we are there.
+
+The only module that knows kubernetes-asyncio. Its loaders understand every way to authenticate (tokens, client
+certificates, exec plugins, OIDC, service accounts); nothing else of it is used. Importing it costs half a
+second, so that happens when a connection is first made, never to print a help text.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from capt.runtime.errors import ConfigError
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts a pod's token, CA and namespace."""
+
+_EXPIRY_LEEWAY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An API server with credentials that are good for now.
+
+    Attributes:
+        url: scheme, host, port, and path prefix if there is one; no slash at the end.
+        headers: returns the headers that authenticate a request. A token file is read again every minute.
+        ssl: how to verify the server, and our client certificate; False for plain HTTP.
+        server_hostname: the name that the server's certificate must carry, where it is not the URL's.
+        proxy: URL of an HTTP proxy, or "".
+        expires: when the credentials run out; ``None`` when nobody said.
+    """
+
+    url: str
+    headers: Callable[[], Awaitable[Mapping[str, str]]]
+    ssl: ssl.SSLContext | bool = False
+    server_hostname: str = ""
+    proxy: str = ""
+    expires: datetime | None = None
+
+    @property
+    def host(self) -> str:
+        """Host and port, as metrics show it."""
+        return urlsplit(self.url).netloc
+
+    def is_stale(self) -> bool:
+        """Tell whether the credentials have run out, or will within a minute."""
+        return self.expires is not None and datetime.now(UTC) >= self.expires - _EXPIRY_LEEWAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """A way to find and enter a cluster.
+
+    Attributes:
+        source: says in a few words where the configuration came from.
+        namespace: the context's or the pod's namespace; "default" where none is named.
+        connect: loads the credentials: runs the exec plugin, refreshes the token, reads the certificates.
+            Called again when they ran out or were refused. Raises :class:`ConfigError`.
+    """
+
+    source: str
+    namespace: str
+    connect: Callable[[], Awaitable[Endpoint]]
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path | str, context: str = "") -> ClusterConfig:
+        """Use a kubeconfig file, or several joined by colons, of which the first to name a thing wins.
+
+        Args:
+            path: the file or files.
+            context: name of the context; "" for the file's current one.
+
+        Raises:
+            ConfigError: a file is missing or unreadable, or the context is not in it.
+        """
+        files = [Path(part).expanduser() for part in str(path).split(os.pathsep) if part]
+        kubeconfig = _merged([_read(file) for file in files])
+        name, namespace = _check(kubeconfig, context, str(path))
+
+        async def connect() -> Endpoint:
+            from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+            merger = KubeConfigMerger(os.pathsep.join(map(str, files)))
+            # an OIDC provider may replace the refresh token when it is used: lost, nobody could log in again
+            loader = KubeConfigLoader(
+                merger.config, name, config_base_path=None, config_persister=lambda _: merger.save_changes()
+            )
+            return await _load(loader, str(path))
+
+        return cls(source=f"context {name!r} of {path}", namespace=namespace, connect=connect)
+
+    @classmethod
+    def from_dict(cls, kubeconfig: Mapping[str, Any], context: str = "") -> ClusterConfig:
+        """Use the content of a kubeconfig.
+
+        Args:
+            kubeconfig: as it would stand in the file; paths in it are relative to the working directory.
+            context: name of the context; "" for the current one.
+
+        Raises:
+            ConfigError: the context is not in it.
+        """
+        own = copy.deepcopy(dict(kubeconfig))
+        name, namespace = _check(own, context, "the kubeconfig")
+
+        async def connect() -> Endpoint:
+            from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+            return await _load(KubeConfigLoader(own, name, config_base_path=None), "the kubeconfig")
+
+        return cls(source=f"context {name!r}", namespace=namespace, connect=connect)
+
+    @classmethod
+    def in_cluster(cls, service_account: Path = SERVICE_ACCOUNT) -> ClusterConfig:
+        """Use the service account of the pod that we run in; its token is read again every minute.
+
+        Raises:
+            ConfigError: this is no pod, or it has no service account token.
+        """
+        if not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            raise ConfigError("not in a cluster: KUBERNETES_SERVICE_HOST is not set")
+        token = service_account / "token"
+        if not token.is_file():
+            raise ConfigError(f"no service account: {token} is missing")
+        namespace = service_account / "namespace"
+
+        async def connect() -> Endpoint:
+            from kubernetes_asyncio.client import Configuration
+            from kubernetes_asyncio.config import ConfigException
+            from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
+            configuration = Configuration()
+            try:
+                InClusterConfigLoader(str(token), str(service_account / "ca.crt")).load_and_set(configuration)
+            except (ConfigException, OSError) as error:
+                raise ConfigError(f"service account in {service_account}: {error}") from error
+            return _endpoint(configuration, expires=None)
+
+        return cls(
+            source="the pod's service account",
+            namespace=namespace.read_text().strip() if namespace.is_file() else "default",
+            connect=connect,
+        )
+
+    @classmethod
+    def default(cls, context: str = "") -> ClusterConfig:
+        """Use what kubectl would.
+
+        That is ``$KUBECONFIG``, else the pod's service account in a pod, else ``~/.kube/config``.
+
+        Args:
+            context: name of the context; with it, a kubeconfig is used in a pod too.
+
+        Raises:
+            ConfigError: there is none, or it is not usable.
+        """
+        paths = os.environ.get("KUBECONFIG", "")
+        if not paths and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
+            return cls.in_cluster()
+        return cls.from_kubeconfig(paths or Path.home() / ".kube" / "config", context)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no kubeconfig {file}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read kubeconfig {file}: {_one_line(error)}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"kubeconfig {file} is no YAML: {_one_line(error)}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("clusters"), list | None):
+        raise ConfigError(f"{file} is no kubeconfig")
+    return content
+
+
+def _merged(kubeconfigs: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {"clusters": [], "contexts": [], "users": []}
+    for kubeconfig in kubeconfigs:
+        for section in ("clusters", "contexts", "users"):
+            merged[section] += kubeconfig.get(section) or []
+        merged.setdefault("current-context", kubeconfig.get("current-context") or None)
+    return merged
+
+
+def _check(kubeconfig: Mapping[str, Any], context: str, source: str) -> tuple[str, str]:
+    """Return name and namespace of the context, if all that it refers to is there."""
+    name = context or kubeconfig.get("current-context")
+    if not name:
+        raise ConfigError(f"{source} names no current context, and none was asked for")
+    found = _named(kubeconfig, "contexts", name, source).get("context") or {}
+    server = _named(kubeconfig, "clusters", found.get("cluster"), source).get("cluster") or {}
+    if not server.get("server"):
+        raise ConfigError(f"{source} has no server for cluster {found.get('cluster')!r}")
+    if found.get("user") or str(server["server"]).startswith("https"):
+        _named(kubeconfig, "users", found.get("user"), source)
+    return name, found.get("namespace") or "default"
+
+
+def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) -> Mapping[str, Any]:
+    entries = [entry for entry in kubeconfig.get(section) or [] if isinstance(entry, dict)]
+    for entry in entries:
+        if entry.get("name") == name:
+            return entry
+    known = ", ".join(sorted(str(entry.get("name")) for entry in entries)) or "none"
+    raise ConfigError(f"{source} has no {section[:-1]} {name!r} (it has: {known})")
+
+
+async def _load(loader: Any, source: str) -> Endpoint:
+    from kubernetes_asyncio.client import Configuration
+
+    configuration = Configuration()
+    try:
+        await loader.load_and_set(configuration)
+        return _endpoint(configuration, expires=getattr(loader, "exec_plugin_expiry", None))
+    except Exception as error:
+        # the loader lets through whatever its parts raise: a plugin that is not there, a JWT that is none, ...
+        raise ConfigError(f"{source}: {_one_line(error)}") from error
+
+
+def _endpoint(configuration: Any, expires: datetime | None) -> Endpoint:
+    async def headers() -> Mapping[str, str]:
+        token = configuration.get_api_key_with_prefix("BearerToken")
+        if inspect.isawaitable(token):
+            token = await token
+        # a token file often ends with a line end, which no header may hold
+        return {"Authorization": token.strip()} if token else {}
+
+    return Endpoint(
+        url=configuration.host.rstrip("/"),
+        headers=headers,
+        ssl=_tls(configuration) if configuration.host.startswith("https") else False,
+        server_hostname=configuration.tls_server_name or "",
+        proxy=configuration.proxy or "",
+        expires=expires,
+    )
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    # Python 3.13 refuses CAs without key identifiers, which kubectl and every other client accept
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,408 @@
+"""The cache of one resource, kept up to date and shared by any number of handlers.
+
+Handlers are called synchronously in the loop step that changed the store, so what they see in it is what the
+event says. They add keys to queues, hence need no queues of their own.
+
+A list reaches the store at once and its handlers in slices, with a turn of the event loop in between; the
+watch is not read on before they have all heard of it, so the order per object holds. A handler that comes
+late is told of what is there as additions with ``initial``; a live event on an object that it has not been told
+of yet counts as that addition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from capt.runtime.clock import Clock
+from capt.runtime.errors import CacheLagError, NotFound, UndecodableError
+from capt.runtime.event import Event
+from capt.runtime.list_watch import Phase, State
+from capt.runtime.logging import get_logger
+from capt.runtime.metrics import Metrics
+from capt.runtime.object import Object
+from capt.runtime.own_writes import OwnWrites
+from capt.runtime.reflector import Reflector
+from capt.runtime.resource import Key, Resource
+from capt.runtime.selector import Selector, parse_selector
+from capt.runtime.store import Draft, Store
+from capt.runtime.transport import Transport
+from capt.runtime.wire import Bookmark, Delete, Upsert
+
+Handler = Callable[[Event], None]
+"""Hears of changes. Must be quick and must not raise; if it does, that is logged and others go on."""
+
+SLICE: Final = 200
+"""Events of a list that handlers hear of between two turns of the event loop."""
+
+READ_TIMEOUT: Final = 5.0
+"""Seconds that a read waits for the cache to show this process's own writes."""
+
+_log = get_logger(logger="informer")
+
+
+class WatchHandle:
+    """One handler's share in an informer. Close it when the handler is done."""
+
+    def __init__(
+        self, informer: Informer, handler: Handler, release: Callable[[], Awaitable[None]], *, optional: bool
+    ) -> None:
+        self._informer = informer
+        self._handler = handler
+        self._release = release
+        self._unseen: dict[Key, None] = {obj.key: None for obj in informer.store.list()}
+        self._closed = False
+        self.optional = optional
+
+    @property
+    def synced(self) -> bool:
+        """Whether the handler has heard of every object of the first list."""
+        return self._informer.synced and not self._unseen
+
+    @property
+    def behind(self) -> bool:
+        """Whether objects that were there before the handler are still to be replayed to it."""
+        return bool(self._unseen)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the API server does not serve the kind; it is asked for again and again."""
+        return self._informer.missing
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, as one line, or ""."""
+        return self._informer.problem
+
+    async def wait_synced(self) -> None:
+        """Return when the handler has heard of every object of the first list, or is closed."""
+        while not (self.synced or self._closed):
+            await self._informer.changed()
+
+    async def wait_settled(self) -> None:
+        """Return when synced, or when the kind turns out to be missing."""
+        while not (self.synced or self.missing or self._closed):
+            await self._informer.changed()
+
+    async def close(self) -> None:
+        """Stop calling the handler, at once. The last handle of an informer stops it. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._informer.detach(self)
+            await self._release()
+
+    def deliver(self, event: Event) -> None:
+        """Tell the handler, in the form that fits what it has heard before."""
+        if self._closed:
+            return
+        key = event.obj.key
+        if key in self._unseen:
+            del self._unseen[key]
+            if event.new is None:
+                return
+            event = Event(type="added", new=event.new, initial=True)
+        try:
+            self._handler(event)
+        except Exception:  # noqa: BLE001 - one handler's bug must not stop the others, nor the stream
+            _log.exception("handler failed", resource=str(self._informer.resource), object=str(key))
+
+    async def replay(self) -> None:
+        """Tell the handler of the objects that were there before it."""
+        while self._unseen and not self._closed:
+            for key in tuple(islice(self._unseen, SLICE)):
+                obj = self._informer.store.get(key)
+                if obj is None:
+                    self._unseen.pop(key, None)
+                elif key in self._unseen:
+                    self.deliver(Event(type="added", new=obj, initial=True))
+            await asyncio.sleep(0)
+        self._informer.notify()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InformerStatistics:
+    """An informer at one moment.
+
+    Attributes:
+        resource: the resource, with the label selector where there is one.
+        handlers: open handles.
+        objects: objects held.
+        size: bytes of JSON held.
+        resource_version: newest version seen.
+        synced: the first list was taken in and handlers have heard of it.
+        missing: the kind is not served.
+        problem: what is wrong, or "".
+        last_event_age: seconds since the server last sent anything.
+        pending_writes: own writes that the cache does not show yet.
+        phase: what the reflector does.
+    """
+
+    resource: str
+    handlers: int
+    objects: int
+    size: int
+    resource_version: int
+    synced: bool
+    missing: bool
+    problem: str
+    last_event_age: float
+    pending_writes: int
+    phase: Phase
+
+
+class Informer:
+    """The cache of one resource in one scope. Made, started and stopped by :class:`Informers`."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        resource: Resource,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        namespace: str,
+        labels: str,
+    ) -> None:
+        self.resource = resource
+        self.name = f"{resource}?{labels}" if labels else str(resource)
+        self.store = Store()
+        self.own_writes = OwnWrites(self.store, clock)
+        self.synced = False
+        self.problem = ""
+        self.task: asyncio.Task[None] | None = None
+        self.handles: tuple[WatchHandle, ...] = ()
+        self._state = State()
+        self._namespace = namespace if resource.namespaced else ""
+        self._selector: Selector = parse_selector(labels)
+        self._clock = clock
+        self._last_event = clock.monotonic()
+        self._metrics = metrics.informer(self.name)
+        self._wait_seconds = metrics.cache_read_wait(str(resource))
+        self._wait_timeouts = metrics.cache_read_timeouts(str(resource))
+        self._waiters: list[asyncio.Future[None]] = []
+        self._reflector = Reflector(
+            transport, resource, self, clock, namespace=self._namespace, labels=labels
+        )
+        self._metrics.objects.set_function(lambda: len(self.store))
+        self._metrics.bytes.set_function(lambda: self.store.size)
+        self._metrics.resource_version.set_function(lambda: self.store.resource_version)
+        self._metrics.synced.set_function(lambda: self.synced)
+        self._metrics.last_event_age.set_function(lambda: clock.monotonic() - self._last_event)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the API server does not serve the kind."""
+        return self._state.missing
+
+    @property
+    def selected(self) -> bool:
+        """Whether a label selector leaves some objects out."""
+        return bool(self._selector.requirements)
+
+    @property
+    def required(self) -> bool:
+        """Whether somebody cannot work without the kind."""
+        return any(not handle.optional for handle in self.handles)
+
+    @property
+    def statistics(self) -> InformerStatistics:
+        """What the informer is doing."""
+        return InformerStatistics(
+            resource=self.name,
+            handlers=len(self.handles),
+            objects=len(self.store),
+            size=self.store.size,
+            resource_version=self.store.resource_version,
+            synced=self.synced,
+            missing=self.missing,
+            problem=self.problem,
+            last_event_age=self._clock.monotonic() - self._last_event,
+            pending_writes=len(self.own_writes),
+            phase=self._state.phase,
+        )
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        await self._reflector.run()
+
+    def attach(
+        self, handler: Handler, release: Callable[[], Awaitable[None]], *, optional: bool
+    ) -> WatchHandle:
+        """Add a handler; what is there already has to be replayed to it.
+
+        Args:
+            handler: hears of changes from now on.
+            release: called after the handle was closed.
+            optional: the handler can do without the kind.
+        """
+        handle = WatchHandle(self, handler, release, optional=optional)
+        self.handles = (*self.handles, handle)
+        return handle
+
+    def detach(self, handle: WatchHandle) -> None:
+        """Take a handler away."""
+        self.handles = tuple(other for other in self.handles if other is not handle)
+        self.notify()
+
+    async def stop(self) -> None:
+        """Stop listing and watching, and let go of the gauges' hold on the objects."""
+        for gauge in (
+            self._metrics.objects,
+            self._metrics.bytes,
+            self._metrics.resource_version,
+            self._metrics.synced,
+            self._metrics.last_event_age,
+        ):
+            gauge.set_function(lambda: 0.0)
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+    async def changed(self) -> None:
+        """Return after the next change of ``synced`` or ``missing``, of the informer or of a handle."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def notify(self) -> None:
+        """Wake who waits for a change."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # What the reflector calls
+
+    @property
+    def resource_version(self) -> int:
+        """The version from which a watch goes on."""
+        return self.store.resource_version
+
+    def draft(self) -> Draft:
+        """Begin a list."""
+        return self.store.draft()
+
+    async def replace(self, draft: Draft, resource_version: int, reason: str) -> None:
+        """Take a list in, at once, and tell the handlers in slices."""
+        self._metrics.relists(reason).inc()
+        self._last_event = self._clock.monotonic()
+        events = self.store.replace(draft, resource_version, initial=not self.synced)
+        self.own_writes.observe_all()
+        for number, event in enumerate(events, start=1):
+            self._deliver(event)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        self.synced = True
+        self.problem = ""
+        self.notify()
+
+    def apply(self, event: Upsert | Delete | Bookmark) -> None:
+        """Take a watch event in and tell the handlers."""
+        self._last_event = self._clock.monotonic()
+        self.problem = ""
+        if isinstance(event, Bookmark):
+            self._metrics.events("BOOKMARK").inc()
+            self.store.observe(event.resource_version)
+            self.own_writes.observe_all()
+            return
+        obj = event.object
+        if isinstance(event, Upsert):
+            self._metrics.events(event.type).inc()
+            changes = self.store.upsert(obj)
+        else:
+            self._metrics.events("DELETED").inc()
+            changes = self.store.remove(obj)
+        for change in changes:
+            self._deliver(change)
+        self.own_writes.observe(obj.key)
+
+    def skip(self, error: UndecodableError) -> None:
+        """Count and log what could not be decoded."""
+        self._metrics.events("UNDECODABLE").inc()
+        _log.warning("skipped what the API server sent", resource=self.name, error=str(error))
+
+    async def report(self, state: State, error: Exception | None) -> None:
+        """Hear of a step of the reflector."""
+        was_missing, self._state = self.missing, state
+        if isinstance(error, NotFound):
+            self.problem = f"{self.name}: not served by the API server"
+            if self.synced:
+                await self.replace(self.store.draft(), 0, "missing")
+                self.synced = False
+            if not was_missing:
+                log = _log.warning if self.required else _log.info
+                log("kind is not served, waiting for it", resource=self.name)
+        elif error is not None:
+            self.problem = f"{self.name}: {error}"
+            _log.warning(
+                "list or watch failed", resource=self.name, error=str(error), retry_after=state.delay
+            )
+        elif was_missing and not self.missing:
+            _log.info("kind is served now", resource=self.name)
+        self.notify()
+
+    def _deliver(self, event: Event) -> None:
+        for handle in self.handles:
+            handle.deliver(event)
+
+    # What the client calls
+
+    def wrote(self, obj: Object) -> None:
+        """Note an own write. One that no event will tell of is not waited for."""
+        in_scope = self._namespace in {"", obj.namespace} and self._selector.matches(obj.labels)
+        if in_scope or self.store.get(obj.key) is not None:
+            self.own_writes.expect(obj.key, obj.resource_version)
+
+    def deleted(self, key: Key, uid: str) -> None:
+        """Note an own deletion."""
+        known = self.store.get(key)
+        if known is not None or key in self.own_writes:
+            self.own_writes.expect_deletion(key, uid)
+
+    def outdated(self, key: Key, resource_version: int) -> None:
+        """Note that the server holds something newer than this version of an object."""
+        if self.store.get(key) is not None:
+            self.own_writes.expect(key, resource_version + 1)
+
+    async def catch_up(self, keys: Iterable[Key]) -> None:
+        """Return when the cache is synced and shows this process's writes to ``keys``.
+
+        Raises:
+            CacheLagError: that took too long.
+        """
+        if not (self.synced or self.missing):
+            await self._first_sync()
+        keys = [key for key in keys if key in self.own_writes]
+        if not keys:
+            return
+        started = self._clock.monotonic()
+        seen = await self.own_writes.seen(keys, READ_TIMEOUT)
+        self._wait_seconds.observe(self._clock.monotonic() - started)
+        if not seen:
+            self._wait_timeouts.inc()
+            names = ", ".join(map(str, keys[:3]))
+            raise CacheLagError(
+                f"the cache of {self.name} does not show own writes to {names} after {READ_TIMEOUT:g} s"
+            )
+
+    async def _first_sync(self) -> None:
+        timed_out = False
+
+        def give_up() -> None:
+            nonlocal timed_out
+            timed_out = True
+            self.notify()
+
+        timer = self._clock.call_later(READ_TIMEOUT, give_up)
+        try:
+            while not (self.synced or self.missing):
+                if timed_out:
+                    raise CacheLagError(
+                        f"the cache of {self.name} is not synced: {self.problem or 'no list yet'}"
+                    )
+                await self.changed()
+        finally:
+            timer.cancel()

@@ -1,0 +1,308 @@
+"""HTTP to the API server: bytes in, bytes out.
+
+:class:`Transport` is the seam of the runtime: everything that talks to a cluster goes through it, so a test
+that wraps one can lose, delay or refuse any request. :class:`HttpTransport` is the real one.
+
+It brings its own aiohttp sessions. Those of kubernetes-asyncio trust the environment, which costs a hop to a
+thread for ``~/.netrc`` with each request, have no timeouts, and let watches and requests compete for one
+pool.
+
+Nothing is sent twice here, except after a 401, which proves that nothing was done. Whether a lost
+answer may be asked for again is known by the caller (see :mod:`capt.runtime.rest`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from capt import __version__
+from capt.runtime.config import ClusterConfig, Endpoint
+from capt.runtime.errors import ConnectionFailed, RequestTimeout, raise_for_status
+from capt.runtime.wire import lines
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds that a request may take. The API server itself gives up after 60."""
+
+_CONNECT_TIMEOUT = 10.0
+_CONNECTIONS = 64  # at once, beside watches; the API server's own fairness queues what is more
+_WATCH_BUFFER = 2**18  # bytes read ahead of the reader: what the loop decodes in one step, a few milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer, whatever its status.
+
+    Attributes:
+        status: HTTP status.
+        headers: looked up without regard to case.
+        body: all of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """A way to an API server."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - the implementation enforces it on the connection
+    ) -> Response:
+        """Send one request and return the answer, whatever its status.
+
+        Args:
+            method: HTTP method.
+            path: escaped URL path, as :meth:`capt.runtime.resource.Resource.path` makes it.
+            query: query parameters, not escaped.
+            body: the request's body.
+            content_type: of the body.
+            timeout: seconds for the whole exchange.
+
+        Raises:
+            RequestTimeout: no answer in time.
+            ConnectionFailed: no connection, or it broke before the answer.
+        """
+        ...
+
+    def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Open a watch and return its lines, until the server ends it.
+
+        Close the generator (``contextlib.aclosing``) when done: that closes the connection.
+
+        Args:
+            path: as in :meth:`request`.
+            query: as in :meth:`request`.
+            idle_timeout: seconds without a single byte after which the watch counts as dead.
+
+        Raises:
+            ApiError: the server refused (the typed one), with the first line.
+            RequestTimeout: silence for ``idle_timeout`` seconds.
+            ConnectionFailed: no connection, or it broke.
+        """
+        ...
+
+    def with_user_agent(self, user_agent: str) -> Transport:
+        """Return a transport that shares the connections, under another User-Agent."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections, also those of the transports derived from this one."""
+        ...
+
+
+class HttpTransport:
+    """A way to an API server over HTTP, with credentials that renew themselves.
+
+    Connections are made when first needed. Use it as an async context manager, or call :meth:`close`.
+
+    Args:
+        config: where the server is, and who we are.
+        user_agent: what audit logs show.
+        on_request: called with status code, method and host of each exchange (``rest_client_requests_total``);
+            the code is ``<error>`` when there was no answer.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        user_agent: str = f"capt/{__version__}",
+        on_request: Callable[[str, str, str], object] = lambda _code, _method, _host: None,
+    ) -> None:
+        self._connections = _Connections(config)
+        self._user_agent = user_agent
+        self._on_request = on_request
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections, also those of the transports derived from this one."""
+        await self._connections.close()
+
+    def with_user_agent(self, user_agent: str) -> HttpTransport:
+        """Return a transport that shares the connections, under another User-Agent."""
+        other = copy(self)
+        other._user_agent = user_agent  # noqa: SLF001 - its own class
+        return other
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp enforces it, and the error says which it was
+    ) -> Response:
+        """Send one request; see :meth:`Transport.request`."""
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+        headers = {"Content-Type": content_type} if body is not None else {}
+        sessions = self._connections.sessions()
+        async with self._exchange(
+            sessions.requests, method, path, query=query, headers=headers, limits=limits, data=body
+        ) as answer:
+            return Response(status=answer.status, headers=answer.headers, body=await answer.read())
+
+    async def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Open a watch; see :meth:`Transport.stream`."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=idle_timeout)
+        # events are small and many: compressed, they would wait in the server's compressor for more
+        headers = {"Accept-Encoding": "identity"}
+        sessions = self._connections.sessions()
+        async with self._exchange(
+            sessions.watches, "GET", path, query=query, headers=headers, limits=limits
+        ) as answer:
+            if answer.status >= 400:
+                raise_for_status(
+                    Response(status=answer.status, headers=answer.headers, body=await answer.read())
+                )
+            async with aclosing(lines(answer.content.iter_any())) as split:
+                async for line in split:
+                    yield line
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        limits: aiohttp.ClientTimeout,
+        data: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        target = f"{path}?{urlencode(query)}" if query else path
+        send = partial(self._send, session, method, target, headers=headers, data=data, timeout=limits)
+        try:
+            endpoint = await self._connections.endpoint()
+            try:
+                answer = await send(endpoint)
+            except aiohttp.ClientSSLError:
+                # a client certificate that ran out, or a CA that was replaced, shows in the handshake
+                answer = await send(await self._connections.renew(endpoint))
+            else:
+                if answer.status == 401:
+                    answer.release()
+                    answer = await send(await self._connections.renew(endpoint))
+            async with answer:
+                yield answer
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise _no_answer(error, method, path) from error
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: str,
+        endpoint: Endpoint,
+        *,
+        headers: Mapping[str, str],
+        **options: Any,
+    ) -> aiohttp.ClientResponse:
+        code = "<error>"
+        try:
+            answer = await session.request(
+                method,
+                URL(endpoint.url + target, encoded=True),
+                headers={
+                    "Accept": "application/json",
+                    "User-Agent": self._user_agent,
+                    **headers,
+                    **await endpoint.headers(),
+                },
+                ssl=endpoint.ssl,
+                server_hostname=endpoint.server_hostname or None,
+                proxy=endpoint.proxy or None,
+                **options,
+            )
+            code = str(answer.status)
+            return answer
+        finally:
+            self._on_request(code, method, endpoint.host)
+
+
+def _no_answer(error: Exception, method: str, path: str) -> RequestTimeout | ConnectionFailed:
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return RequestTimeout(f"{method} {path}: no answer in time")
+    return ConnectionFailed(f"{method} {path}: {str(error) or type(error).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    requests: aiohttp.ClientSession
+    watches: aiohttp.ClientSession
+
+
+class _Connections:
+    """What a transport and those derived from it share: sessions, and the endpoint with its credentials."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._config = config
+        self._sessions: _Sessions | None = None
+        self._endpoint: Endpoint | None = None
+        self._connecting = asyncio.Lock()
+
+    def sessions(self) -> _Sessions:
+        if self._sessions is None:
+            self._sessions = _Sessions(
+                requests=_session(aiohttp.TCPConnector(limit=_CONNECTIONS)),
+                # each watch holds a connection for minutes: with a limit, watches would starve one another
+                watches=_session(aiohttp.TCPConnector(limit=0), read_bufsize=_WATCH_BUFFER),
+            )
+        return self._sessions
+
+    async def endpoint(self) -> Endpoint:
+        endpoint = self._endpoint
+        if endpoint is None or endpoint.is_stale():
+            endpoint = await self.renew(endpoint)
+        return endpoint
+
+    async def renew(self, used: Endpoint | None) -> Endpoint:
+        """Load the credentials again, unless somebody did since ``used`` was handed out."""
+        async with self._connecting:
+            if self._endpoint is None or self._endpoint is used:
+                self._endpoint = await self._config.connect()
+            return self._endpoint
+
+    async def close(self) -> None:
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            await sessions.watches.close()
+            await sessions.requests.close()
+
+
+def _session(connector: aiohttp.TCPConnector, *, read_bufsize: int = 2**16) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=read_bufsize,
+    )
