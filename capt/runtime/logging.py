@@ -22,6 +22,9 @@ from structlog.typing import FilteringBoundLogger, Processor
 REDACTED: Final = "***"
 """What is logged in the place of a secret value."""
 
+_LOGGER = (
+    "logger_name"  # until it is rendered: structlog's own functions take ``logger`` for an argument of theirs
+)
 _SECRET_NAME = re.compile(
     r"token|passw(or)?d|secret|kubeconfig|credential|private_?key|authorization", re.IGNORECASE
 )
@@ -45,6 +48,7 @@ def configure(format: Literal["json", "console"] = "json", level: str = "info") 
         message = f"unknown log level {level!r}"
         raise ValueError(message)
     shared: list[Processor] = [
+        _name_logger,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -79,8 +83,10 @@ def configure(format: Literal["json", "console"] = "json", level: str = "info") 
     root.setLevel(threshold if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
 
 
-def get_logger(**context: Any) -> FilteringBoundLogger:
-    """Return a logger whose lines carry ``context``."""
+def get_logger(logger: str = "", **context: Any) -> FilteringBoundLogger:
+    """Return a logger whose lines carry ``context``, and the name of the logging part, if it has one."""
+    if logger:
+        context[_LOGGER] = logger
     return cast("FilteringBoundLogger", structlog.get_logger(**context))
 
 
@@ -91,6 +97,13 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
     """
     for name, value in event.items():
         event[name] = _redacted(name, value)
+    return event
+
+
+def _name_logger(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    name = event.pop(_LOGGER, None)
+    if name is not None:
+        event["logger"] = name
     return event
 
 
