@@ -1,0 +1,255 @@
+"""Starts a control plane on free loopback ports, with certificates of its own, and stops it without remains."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import shutil
+import signal
+import socket
+import ssl
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import trustme
+import yaml
+
+from hack.envtest.binaries import Binaries, find
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_LOG_LINES = 20
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
+
+
+class StartError(Exception):
+    """A part of the control plane did not come up; the message carries the end of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """A running control plane.
+
+    Attributes:
+        url: Address of the API server.
+        folder: Logs, certificates and data; removed at exit.
+    """
+
+    url: str
+    folder: Path
+    _ca: trustme.CA
+
+    @property
+    def ca_pem(self) -> bytes:
+        """Certificate of the authority that signed the API server's."""
+        return self._ca.cert_pem.bytes()
+
+    def kubeconfig(self, user: str = "admin", *groups: str) -> dict[str, Any]:
+        """Return a kubeconfig for a user with a client certificate; for `admin` without groups, the superuser's."""
+        certificate = self._ca.issue_cert(
+            f"{user.replace(':', '-')}@localhost",
+            common_name=user,
+            organization_name=(groups or ("system:masters",))[0] if groups or user == "admin" else None,
+        )
+        chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+        return self._kubeconfig(
+            user,
+            {
+                "client-certificate-data": base64.b64encode(chain).decode(),
+                "client-key-data": base64.b64encode(certificate.private_key_pem.bytes()).decode(),
+            },
+        )
+
+    async def service_account_kubeconfig(self, namespace: str, name: str) -> dict[str, Any]:
+        """Return a kubeconfig with a token of a ServiceAccount that exists, asked for as the kubelet does."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 3600},
+        }
+        async with self.session() as http, http.post(self.url + path, json=body) as answer:
+            answer.raise_for_status()
+            token = (await answer.json())["status"]["token"]
+        return self._kubeconfig(name, {"token": token})
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return an HTTP session of the superuser."""
+        context = ssl.create_default_context(cadata=self.ca_pem.decode())
+        certificate = self._ca.issue_cert(
+            "admin@localhost", common_name="admin", organization_name="system:masters"
+        )
+        certificate.configure_cert(context)
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Return every request so far that came to its end, as audit.k8s.io/v1 Events at level Metadata."""
+        lines = (self.folder / "audit.log").read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["stage"] == "ResponseComplete"]
+
+    def requests_by_user_agent(self) -> Counter[str]:
+        """Count the requests of each user agent."""
+        return Counter(event.get("userAgent", "") for event in self.audit())
+
+    def _kubeconfig(self, user: str, credentials: dict[str, str]) -> dict[str, Any]:
+        cluster = {"server": self.url, "certificate-authority-data": base64.b64encode(self.ca_pem).decode()}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "envtest", "cluster": cluster}],
+            "users": [{"name": user, "user": credentials}],
+            "contexts": [{"name": "envtest", "context": {"cluster": "envtest", "user": user}}],
+            "current-context": "envtest",
+        }
+
+
+@contextlib.asynccontextmanager
+async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> AsyncIterator[ControlPlane]:
+    """Run etcd, kube-apiserver and, where it is there, kube-controller-manager until the block ends.
+
+    Of the controller manager only the garbage collector and the deletion of namespaces run: what a cluster
+    without nodes needs.
+
+    Args:
+        binaries: The programs; default: what :func:`hack.envtest.find` finds.
+        extra_flags: Further flags of kube-apiserver.
+
+    Raises:
+        StartError: A program ended early or was not ready within 60 s.
+    """
+    binaries = binaries or find()
+    if binaries is None:
+        raise StartError("no control plane here: `make envtest` obtains one")
+    with (
+        tempfile.TemporaryDirectory(prefix="capt-envtest-") as name,
+        _free_ports(3) as (client, peer, secure),
+    ):
+        folder = Path(name)
+        ca = trustme.CA()
+        _write_credentials(folder, ca)
+        plane = ControlPlane(url=f"https://127.0.0.1:{secure}", folder=folder, _ca=ca)
+        async with contextlib.AsyncExitStack() as running:
+            await running.enter_async_context(
+                _program(folder, binaries.etcd, *_etcd_flags(folder, client, peer))
+            )
+            apiserver = await running.enter_async_context(
+                _program(folder, binaries.apiserver, *_apiserver_flags(folder, client, secure), *extra_flags)
+            )
+            await _ready(plane, apiserver)
+            if binaries.controller_manager:
+                (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
+                await running.enter_async_context(
+                    _program(
+                        folder,
+                        binaries.controller_manager,
+                        f"--kubeconfig={folder / 'admin.yaml'}",
+                        "--controllers=garbage-collector-controller,namespace-controller",
+                        "--leader-elect=false",
+                        "--secure-port=0",
+                    )
+                )
+            yield plane
+
+
+def _etcd_flags(folder: Path, client: int, peer: int) -> tuple[str, ...]:
+    return (
+        f"--data-dir={folder / 'etcd'}",
+        "--unsafe-no-fsync",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+    )
+
+
+def _apiserver_flags(folder: Path, etcd: int, secure: int) -> tuple[str, ...]:
+    return (
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={secure}",
+        f"--tls-cert-file={folder / 'server.crt'}",
+        f"--tls-private-key-file={folder / 'server.key'}",
+        f"--client-ca-file={folder / 'ca.crt'}",
+        f"--service-account-key-file={folder / 'server.key'}",
+        f"--service-account-signing-key-file={folder / 'server.key'}",
+        "--service-account-issuer=https://envtest.local",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--disable-admission-plugins=ServiceAccount",
+        "--endpoint-reconciler-type=none",
+        f"--audit-policy-file={folder / 'audit-policy.yaml'}",
+        f"--audit-log-path={folder / 'audit.log'}",
+        # a busy test machine is no reason to make clients wait
+        "--enable-priority-and-fairness=false",
+    )
+
+
+def _write_credentials(folder: Path, ca: trustme.CA) -> None:
+    ca.cert_pem.write_to_path(str(folder / "ca.crt"))
+    # the control plane's own clients ask for "kubernetes.default.svc" and addresses; ours for 127.0.0.1
+    server = ca.issue_cert("127.0.0.1", "localhost", "kubernetes.default.svc", key_type=trustme.KeyType.RSA)
+    server.private_key_pem.write_to_path(str(folder / "server.key"))
+    for number, blob in enumerate(server.cert_chain_pems):
+        blob.write_to_path(str(folder / "server.crt"), append=number > 0)
+    (folder / "audit-policy.yaml").write_text(yaml.safe_dump(_AUDIT_POLICY))
+
+
+@contextlib.contextmanager
+def _free_ports(count: int) -> Iterator[tuple[int, ...]]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        ports = tuple(sock.getsockname()[1] for sock in sockets)
+    yield ports
+
+
+@contextlib.asynccontextmanager
+async def _program(folder: Path, path: Path, *flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (folder / f"{path.name}.log").open("wb") as log:
+        # where the kernel can be asked to, it ends the program with us even if we are killed
+        guard = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+        process = await asyncio.create_subprocess_exec(
+            *guard, str(path), *flags, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _ready(plane: ControlPlane, apiserver: asyncio.subprocess.Process) -> None:
+    try:
+        async with asyncio.timeout(_START_SECONDS), plane.session() as http:
+            while apiserver.returncode is None:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(f"{plane.url}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        pass
+    lines = (plane.folder / "kube-apiserver.log").read_text(errors="replace").splitlines()
+    raise StartError("kube-apiserver is not ready\n" + "\n".join(lines[-_LOG_LINES:]))
