@@ -4,7 +4,7 @@ Reads are answered from the cache unless they say ``live``; they wait until the 
 wrote itself (read your own writes). Writes are create, patch and delete, never PUT: a merge patch carries
 exactly the fields that differ, and where nothing differs there is no request.
 
-Each write leaves one line in the log (``logger=audit``): who, what, and the answer's code and version, never
+Each write leaves one line in the log (``component=audit``): who, what, and the answer's code and version, never
 a body.
 """
 
@@ -39,7 +39,7 @@ DISCOVERY_SECONDS: Final = 10.0
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-_audit = get_logger(logger="audit")
+_audit = get_logger(component="audit")
 
 
 class Client:

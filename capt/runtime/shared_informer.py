@@ -41,7 +41,7 @@ SLICE: Final = 200
 READ_TIMEOUT: Final = 5.0
 """Seconds that a read waits for the cache to show this process's own writes."""
 
-_log = get_logger(logger="informer")
+_log = get_logger(component="informer")
 
 
 class WatchHandle:
