@@ -407,7 +407,7 @@ class Manager:
             self.metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - asleep - _LAG_SECONDS))
 
     def _client(self, transport: Transport) -> Client:
-        return Client(transport, self.informers, clock=self.clock, metrics=self.metrics)
+        return Client(transport, self.informers, clock=self.clock)
 
     def _check_name(self, name: str) -> None:
         if self._started:
