@@ -88,10 +88,12 @@ def add_to(
     """
     client = manager.client_as(USER_AGENT)
     recorder = manager.recorder("capt-engine")
-    gate = Gate(parallelism)
+    gate = Gate(parallelism, manager.clock)
     simulated = SimulatedExecutor(
         clock=manager.clock, simulation=simulation, directory=data_dir / "simulated"
     )
+    if engine == "terraform":
+        manager.add_runnable("terraform commands", gate.guard)
     for kind in FLAVOURS:
         executor: Executor = (
             simulated
@@ -107,7 +109,7 @@ def add_to(
                 reconciler=reconciler,
                 watches=(replace(watch_self(kind, predicate=_WORTH_A_LOOK), optional=True),),
                 workers=parallelism,
-                backoff=Backoff(base=1.0, cap=60.0),
+                backoff=Backoff(cap=60.0),
             )
         )
 

@@ -7,6 +7,8 @@ that directory.
 * Local state is locked by the operating system, so a lock dies with its holder; the ``.terraform.tfstate.lock.info``
   that a killed process leaves behind is a note for people and stops nobody. A child that outlived a killed engine
   still holds the lock, and the next apply fails with Terraform's own words until it ends.
+* When the manager stops, commands get a while to end by themselves, then SIGTERM, early enough to stop in order within the
+  manager's own time. An apply that was interrupted leaves its state written, and the next start goes on from there.
 * Deletion does not depend on a plan, nor on the module as it is written now: when that no longer initialises or
   destroys, what was last applied is used to destroy what it made.
 """
@@ -20,9 +22,10 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from capt.runtime import get_logger
+from capt.runtime import Clock, get_logger
+from capt.runtime.race import unless
 from capt.terraform import files
 from capt.terraform.environment import command_environment
 from capt.terraform.executor import (
@@ -37,6 +40,9 @@ from capt.terraform.process import Completed, run
 from capt.terraform.work_directory import WorkDirectory
 
 _T = TypeVar("_T")
+
+DRAIN_SECONDS: Final = 15.0
+"""Seconds that running commands get to end by themselves when the manager stops; half of what it gives reconciles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +64,22 @@ class Gate:
 
     Args:
         parallelism: most commands at once.
+        clock: measures :data:`DRAIN_SECONDS`.
     """
 
-    def __init__(self, parallelism: int) -> None:
+    def __init__(self, parallelism: int, clock: Clock) -> None:
+        self._clock = clock
         self.commands = asyncio.Semaphore(parallelism)
+        self.closed = asyncio.Event()
         # the plugin cache is not safe for concurrent init (hashicorp/terraform#31964: "text file busy")
         self.init = asyncio.Lock()
+
+    async def guard(self) -> None:
+        """Run until cancelled, which says that the manager stops; then close the gate in time."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._clock.call_later(DRAIN_SECONDS, self.closed.set)
 
 
 def find_cli(*names: str) -> Path | None:
@@ -230,18 +246,24 @@ class CliExecutor:
     ) -> Completed:
         async with self._gate.commands:
             try:
-                completed = await run(
-                    (self._cli, *arguments),
-                    directory=directory or self._directory(workspace.uid).runs_in,
-                    environment=command_environment(
-                        os.environ, workspace.environment, plugin_cache=self._plugin_cache
+                completed = await unless(
+                    self._gate.closed,
+                    run(
+                        (self._cli, *arguments),
+                        directory=directory or self._directory(workspace.uid).runs_in,
+                        environment=command_environment(
+                            os.environ, workspace.environment, plugin_cache=self._plugin_cache
+                        ),
+                        limit=self._options.limit,
+                        grace=self._options.grace,
                     ),
-                    limit=self._options.limit,
-                    grace=self._options.grace,
                 )
             except TimeoutError as error:
                 message = f"Error: stopped after {self._options.limit:g} s: {self._cli.name} {arguments[0]}\n"
                 raise TerraformError(stage, message) from error
+        if completed is None:
+            message = f"Error: interrupted, because the engine stops: {self._cli.name} {arguments[0]}\n"
+            raise TerraformError(stage, message)
         if workspace.log_output and stage in {Stage.PLAN, Stage.APPLY, Stage.DESTROY}:
             self._log.info(
                 f"{self._cli.name} {arguments[0]}", stdout=completed.stdout, stderr=completed.stderr

@@ -15,9 +15,11 @@ from capt.api import Workspace, WorkspaceStatus
 from capt.runtime import (
     After,
     AlreadyExists,
+    Backoff,
     Client,
     Clock,
     Done,
+    ItemBackoff,
     Key,
     Kind,
     Recorder,
@@ -43,6 +45,9 @@ from capt.terraform.steps import EXTERNAL_NAME, FINALIZER, Step, next_step
 POLL_SECONDS: Final = 600.0
 """How often an unchanged Workspace is planned again, to find drift; the provider's default."""
 
+RETRY: Final = Backoff(base=1.0, cap=60.0)
+"""Between two tries of a Workspace whose run failed; the provider's."""
+
 _EXPECTED = (TerraformError, InvalidInputError, MissingReferenceError, ForeignSecretError)
 _Report = Callable[[Workspace, datetime, str], WorkspaceStatus]
 
@@ -54,7 +59,7 @@ class WorkspaceReconciler:
         kind: the flavour that is reconciled.
         client: the engine's client.
         executor: runs Terraform.
-        recorder: receives the provider's events.
+        recorder: receives a warning for each run that fails, with the provider's reasons.
         clock: time of conditions.
     """
 
@@ -75,18 +80,32 @@ class WorkspaceReconciler:
         self._log = get_logger()
         # what an object was called by its uid, to clean up after one that vanished without our finalizer
         self._uids: dict[Key, str] = {}
+        self._failures: ItemBackoff[Key] = ItemBackoff(RETRY)
 
     async def reconcile(self, request: Request) -> Result:
         """Bring one Workspace a step further; see :class:`capt.runtime.Reconciler`.
 
-        Raises:
-            TerraformError: Terraform failed; reported in ``Synced``, retried with backoff.
+        A run that fails is no error of the engine: it is reported in ``Synced`` and tried again after a while.
         """
         workspace = await self._client.get(self._kind, request.namespace, request.name)
+        uid = workspace.metadata.uid if workspace else ""
+        former = self._uids.pop(request.key, uid)
+        if former != uid:
+            await self._forget(former)
         if workspace is None:
-            await self._forget(self._uids.pop(request.key, None))
+            self._failures.forget(request.key)
             return Done()
-        self._uids[request.key] = workspace.metadata.uid
+        self._uids[request.key] = uid
+        try:
+            result = await self._bring_further(workspace)
+        except _EXPECTED as error:
+            delay = self._failures.charge(request.key)
+            self._log.warning("the run failed", error=str(error), retry_in=delay)
+            return After(delay, "tries again")
+        self._failures.forget(request.key)
+        return result
+
+    async def _bring_further(self, workspace: Workspace) -> Result:
         step = next_step(workspace, None)
         if step is not Step.OBSERVE:
             return await self._act_unobserved(workspace, step)
@@ -96,8 +115,7 @@ class WorkspaceReconciler:
         except _EXPECTED as error:
             await self._fail(workspace, "observe", error, report.failed)
             raise
-        step = next_step(workspace, observation)
-        return await self._act(workspace, asked, observation, step)
+        return await self._act(workspace, asked, observation, next_step(workspace, observation))
 
     async def _act_unobserved(self, workspace: Workspace, step: Step) -> Result:
         now = self._clock.now()
@@ -157,9 +175,6 @@ class WorkspaceReconciler:
             await self._fail(workspace, "create", error, report.create_failed)
             raise
         await self._report(workspace, report.created(workspace, self._clock.now()))
-        self._normal(
-            workspace, "CreatedExternalResource", "Successfully requested creation of external resource"
-        )
         return After(0, "created")
 
     async def _update(self, workspace: Workspace, asked: WorkspaceInput, observation: Observation) -> Result:
@@ -172,9 +187,6 @@ class WorkspaceReconciler:
             raise
         status = report.available(workspace, self._clock.now(), outputs, observation.checksum)
         await self._report(workspace, status)
-        self._normal(
-            workspace, "UpdatedExternalResource", "Successfully requested update of external resource"
-        )
         return _poll(workspace)
 
     async def _settle(self, workspace: Workspace, observation: Observation) -> Result:
@@ -197,9 +209,6 @@ class WorkspaceReconciler:
             await self._fail(workspace, "delete", error, report.delete_failed)
             raise
         await self._report(workspace, report.deleting(workspace, self._clock.now()))
-        self._normal(
-            workspace, "DeletedExternalResource", "Successfully requested deletion of external resource"
-        )
         return After(0, "destroyed")
 
     async def _finish(self, workspace: Workspace) -> None:
@@ -207,8 +216,8 @@ class WorkspaceReconciler:
         await finalizers.remove(self._client, self._kind, workspace, FINALIZER)
         await self._forget(workspace.metadata.uid)
 
-    async def _forget(self, uid: str | None) -> None:
-        if uid and not await self._executor.forget(uid):
+    async def _forget(self, uid: str) -> None:
+        if not await self._executor.forget(uid):
             self._log.warning("the Workspace is gone, but its state lists resources: kept", uid=uid)
 
     async def _publish(self, workspace: Workspace, outputs: Mapping[str, Output]) -> None:
@@ -242,9 +251,6 @@ class WorkspaceReconciler:
 
     async def _report(self, workspace: Workspace, status: WorkspaceStatus) -> Workspace:
         return await self._client.patch_status(self._kind, workspace, status)
-
-    def _normal(self, workspace: Workspace, reason: str, message: str) -> None:
-        self._recorder.normal(self._kind, workspace, reason, message)
 
 
 _EVENTS: Final[Mapping[report.Operation, str]] = {

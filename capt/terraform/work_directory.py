@@ -79,7 +79,7 @@ class WorkDirectory:
     @property
     def state_is_local(self) -> bool:
         """The state lies in this directory, because the module brings no backend or says ``local``."""
-        return self._backend().get("type", "local") == "local"
+        return bool(self._backend().get("type", "local") == "local")
 
     def state_is_empty(self) -> bool:
         """Tell whether no local state holds anything, output or resource."""

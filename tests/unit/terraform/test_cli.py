@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
+from capt.runtime import SystemClock
+from capt.runtime.testing import FakeClock
+from capt.terraform.cli import DRAIN_SECONDS, CliExecutor, CliOptions, Gate, find_cli
 from capt.terraform.executor import InvalidInputError, Output, Stage, TerraformError, WorkspaceInput
 from tests.support.fifo import fifo
 
@@ -54,7 +56,7 @@ def make(root: Path) -> Make:
         *, cli: Path | None = CLI, parallelism: int = 4, options: CliOptions | None = None
     ) -> CliExecutor:
         assert cli is not None
-        return CliExecutor(cli=cli, root=root, gate=Gate(parallelism), options=options)
+        return CliExecutor(cli=cli, root=root, gate=Gate(parallelism, SystemClock()), options=options)
 
     return new
 
@@ -227,7 +229,7 @@ def fake(tmp_path: Path, body: str) -> Path:
 async def test_parallelism_bounds_the_commands_of_all_executors(make: Make, tmp_path: Path) -> None:
     """However many Workspaces are due, no more than so many commands run, over all executors of one engine."""
     cli = fake(tmp_path, "sleep 0.1")
-    gate = Gate(2)
+    gate = Gate(2, SystemClock())
     executors = [CliExecutor(cli=cli, root=tmp_path / "t", gate=gate) for _ in range(2)]
     environment = {"RUNS": str(tmp_path / "runs")}
     async with asyncio.TaskGroup() as tasks:
@@ -245,6 +247,28 @@ async def test_a_command_that_hangs_is_reported(make: Make, tmp_path: Path) -> N
     with pytest.raises(TerraformError) as failed:
         await executor.observe(replace(INPUT, environment={"RUNS": str(tmp_path / "runs")}))
     assert failed.value.summary == "stopped after 0.2 s: fake-terraform init"
+
+
+async def test_a_stop_gives_commands_a_while_and_then_ends_them(tmp_path: Path) -> None:
+    """When the manager stops, a command may go on for half of the manager's time; then it is stopped in order."""
+    cli = fake(tmp_path, "echo yes > $RUNS.started; exec sleep 60")
+    clock = FakeClock()
+    gate = Gate(2, clock)
+    executor = CliExecutor(cli=cli, root=tmp_path / "t", gate=gate)
+    asked = replace(INPUT, environment={"RUNS": str(tmp_path / "runs")})
+    guard = asyncio.create_task(gate.guard())
+    async with fifo(tmp_path / "runs.started") as started:
+        running = asyncio.create_task(executor.observe(asked))
+        await started.readline()
+    guard.cancel()
+    await asyncio.wait({guard})
+    await clock.advance(DRAIN_SECONDS - 1)
+    assert not running.done()
+    await clock.advance(1)
+    with pytest.raises(TerraformError, match="interrupted"):
+        await running
+    with pytest.raises(TerraformError, match="interrupted"):
+        await executor.observe(asked)
 
 
 def test_the_command_is_found_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,339 @@
+"""The built-in Workspace engine against an API server: what a user sees of a Workspace."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capt import terraform
+from capt.api import Secret, Workspace
+from capt.runtime import Kind, Manager, Resource, find_condition, is_true
+from capt.terraform import Simulation, find_cli, standing_resources
+from capt.terraform.steps import EXTERNAL_NAME, FINALIZER
+from tests.support.cluster import NAMESPACE, QUIET, WORKSPACE, Cluster
+
+SECRET = Kind(Resource(group="", version="v1", kind="Secret", plural="secrets"), Secret)
+MODULE = """
+variable "name" { type = string }
+resource "terraform_data" "node" { input = var.name }
+output "instance_id" { value = "i-${substr(sha1(terraform_data.node.id), 0, 17)}" }
+output "name" { value = var.name }
+output "token" {
+  value     = "hush-${var.name}"
+  sensitive = true
+}
+"""
+needs_terraform = pytest.mark.skipif(find_cli() is None, reason="neither terraform nor tofu is on PATH")
+
+
+@contextlib.asynccontextmanager
+async def engine(
+    cluster: Cluster,
+    kind: str = "simulated",
+    *,
+    data_dir: Path | None = None,
+    simulation: Simulation | None = None,
+) -> AsyncIterator[None]:
+    """Run a manager with nothing but the engine."""
+    manager = Manager(cluster.config, QUIET)
+    terraform.add_to(
+        manager,
+        engine="terraform" if kind == "terraform" else "simulated",
+        data_dir=data_dir or cluster.data_dir,
+        simulation=simulation,
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(manager.run(stop), name="manager")
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+@pytest.fixture(
+    params=["simulated", pytest.param("terraform", marks=[needs_terraform, pytest.mark.terraform])]
+)
+async def running(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """Either engine: nobody who drives Workspaces can tell them apart."""
+    async with engine(cluster, request.param):
+        yield request.param
+
+
+def body(name: str = "node", *, annotations: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    spec = {k: changes.pop(k) for k in tuple(changes) if k in {"deletionPolicy", "managementPolicies"}}
+    inputs = {"source": "Inline", "module": MODULE, "varmap": {"name": "one"}, **changes}
+    return {
+        "apiVersion": "tf.upbound.io/v1beta1",
+        "kind": "Workspace",
+        "metadata": {"name": name, "annotations": annotations or {}},
+        "spec": {
+            "forProvider": inputs,
+            "writeConnectionSecretToRef": {"name": f"{name}-outputs", "namespace": NAMESPACE},
+            **spec,
+        },
+    }
+
+
+def is_current(workspace: Workspace, *types: str) -> bool:
+    found = [find_condition(workspace.status.conditions, type_) for type_ in types]
+    return all(
+        condition is not None
+        and condition.status == "True"
+        and condition.observed_generation == workspace.metadata.generation
+        for condition in found
+    )
+
+
+def is_ready(workspace: Workspace) -> bool:
+    return is_current(workspace, "Ready", "Synced")
+
+
+def failure(workspace: Workspace) -> str:
+    """Return the message of Synced=False for the present generation."""
+    synced = find_condition(workspace.status.conditions, "Synced")
+    if (
+        synced is None
+        or synced.status != "False"
+        or synced.observed_generation != workspace.metadata.generation
+    ):
+        return ""
+    return synced.message
+
+
+async def until(cluster: Cluster, reached: Callable[[Workspace], object], name: str = "node") -> Workspace:
+    found: list[Workspace] = []
+
+    async def look() -> bool:
+        workspace = await cluster.client.get(WORKSPACE, "", name)
+        if workspace is None or not reached(workspace):
+            return False
+        found.append(workspace)
+        return True
+
+    await cluster.observer.until(look, seconds=30)
+    return found[-1]
+
+
+async def connection(cluster: Cluster, name: str = "node-outputs") -> Secret:
+    secret = await cluster.client.get_live(SECRET, NAMESPACE, name)
+    assert secret is not None
+    return secret
+
+
+async def patch(cluster: Cluster, **changes: Any) -> Workspace:
+    return await cluster.client.patch(WORKSPACE, "", "node", {"spec": {"forProvider": changes}})
+
+
+async def test_a_workspace_becomes_ready_with_outputs(cluster: Cluster, running: str) -> None:
+    """Status shows what is not sensitive, the connection secret all, and it is there before Ready is."""
+    secret_when_ready: list[bool] = []
+    seen: list[tuple[tuple[str, str, str], ...]] = []
+    store = cluster.observer.informers.store(WORKSPACE)
+
+    def check() -> None:
+        for item in store.list():
+            conditions = item.decode().get("status", {}).get("conditions", [])
+            said = tuple((c["type"], c["status"], c["reason"]) for c in conditions)
+            if not seen or seen[-1] != said:
+                seen.append(said)
+            if ("Ready", "True", "Available") in said:
+                secret_when_ready.append(
+                    any(e.verb == "create" and e.resource == "secrets" for e in cluster.server.audit)
+                )
+
+    cluster.observer.checks.append(check)
+    await cluster.client.create(WORKSPACE, body())
+    workspace = await until(cluster, is_ready)
+    creating, synced = ("Ready", "False", "Creating"), ("Synced", "True", "ReconcileSuccess")
+    assert seen == [
+        (),
+        (creating,),
+        (creating, synced),
+        (("Ready", "True", "Available"), synced),
+    ]
+    assert set(secret_when_ready) == {True}
+    outputs = workspace.status.at_provider.outputs
+    assert outputs.keys() == {"instance_id", "name"}
+    assert re.fullmatch(r"i-[0-9a-f]{17}", str(outputs["instance_id"]))
+    assert workspace.metadata.annotations["crossplane.io/external-name"] == "node"
+    assert FINALIZER in workspace.metadata.finalizers
+    secret = await connection(cluster)
+    assert secret.type == "connection.crossplane.io/v1alpha1"
+    assert secret.data["token"] == b"hush-one"
+    assert secret.data["instance_id"].decode() == outputs["instance_id"]
+    assert secret.metadata.controller is not None
+    assert secret.metadata.controller.uid == workspace.metadata.uid
+
+
+async def test_a_change_is_applied_and_an_error_is_told_and_healed(cluster: Cluster, running: str) -> None:
+    """A new value is applied in place; a missing one stops in Terraform's words, Ready staying as it was."""
+    await cluster.client.create(WORKSPACE, body())
+    before = await until(cluster, is_ready)
+    await patch(cluster, varmap={"name": "two"})
+    after = await until(cluster, is_ready)
+    assert after.status.at_provider.outputs == {**before.status.at_provider.outputs, "name": "two"}
+    assert (await connection(cluster)).data["token"] == b"hush-two"
+
+    await patch(cluster, varmap={"name": None})
+    broken = await until(cluster, failure)
+    message = failure(broken)
+    assert message.startswith(
+        "observe failed: cannot diff (i.e. plan) Terraform configuration: Terraform encountered an error. "
+        "Summary: No value for required variable. "
+    )
+    packed = re.search(r'"([^"]+)"', message)
+    assert packed
+    assert 'variable "name"' in gzip.decompress(base64.b64decode(packed[1])).decode()
+    assert is_true(broken.status.conditions, "Ready")
+    assert not is_current(broken, "Ready")
+
+    await patch(cluster, varmap={"name": "three"})
+    healed = await until(cluster, is_ready)
+    assert healed.status.at_provider.outputs["name"] == "three"
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_deletion_destroys_before_the_object_goes(cluster: Cluster, kind: str) -> None:
+    """Even with a module that can no longer be read; nothing is left on disk."""
+    async with engine(cluster, kind):
+        await cluster.client.create(WORKSPACE, body())
+        await until(cluster, is_ready)
+        await patch(cluster, module="resource {")
+        await until(cluster, failure)
+        await cluster.client.delete(WORKSPACE, "", "node")
+        await cluster.observer.gone(WORKSPACE)
+        assert standing_resources(cluster.data_dir) == ()
+    left = [path for path in cluster.data_dir.glob("*/*") if not path.name.startswith(".")]
+    assert left == []
+
+
+async def test_an_unchanged_workspace_is_never_written(cluster: Cluster) -> None:
+    """Once Ready, another look, asked for by an annotation, causes no request that writes."""
+    async with engine(cluster):
+        await cluster.client.create(WORKSPACE, body())
+        await until(cluster, is_ready)
+        written = cluster.writes(user_agent="capt-engine/")
+        assert len(written) == len(set(written)) + 2  # of three status writes two repeat the name
+        again = await cluster.client.create(WORKSPACE, body("second"))
+        await until(cluster, is_ready, again.metadata.name)
+        twice = cluster.writes(user_agent="capt-engine/")
+        assert len(twice) == 2 * len(written)
+        await cluster.client.patch(WORKSPACE, "", "node", {"metadata": {"annotations": {"look": "again"}}})
+        await cluster.client.create(WORKSPACE, body("third"))
+        await until(cluster, is_ready, "third")
+        assert len(cluster.writes(user_agent="capt-engine/")) == 3 * len(written)
+
+
+async def test_a_retained_workspace_keeps_its_infrastructure(cluster: Cluster, running: str) -> None:
+    """Orphan lets the object go and the state stay."""
+    await cluster.client.create(WORKSPACE, body(deletionPolicy="Orphan"))
+    await until(cluster, is_ready)
+    await cluster.client.delete(WORKSPACE, "", "node")
+    await cluster.observer.gone(WORKSPACE)
+    expected = ("node",) if running == "terraform" else ()
+    assert standing_resources(cluster.data_dir) == expected
+
+
+async def test_pause_is_shown_and_ends(cluster: Cluster) -> None:
+    """A paused Workspace says so and is not touched; without the annotation it goes on."""
+    async with engine(cluster):
+        await cluster.client.create(WORKSPACE, body(annotations={"crossplane.io/paused": "true"}))
+        paused = await until(cluster, failure)
+        (condition,) = paused.status.conditions
+        assert condition.reason == "ReconcilePaused"
+        await cluster.client.patch(
+            WORKSPACE, "", "node", {"metadata": {"annotations": {"crossplane.io/paused": None}}}
+        )
+        await until(cluster, is_ready)
+
+
+async def test_an_interrupted_creation_of_another_provider_waits_for_a_person(cluster: Cluster) -> None:
+    """With its pending mark nothing is created; when the mark is taken off, the engine goes on."""
+    mark = "crossplane.io/external-create-pending"
+    async with engine(cluster):
+        await cluster.client.create(
+            WORKSPACE, body(annotations={mark: "2026-01-01T00:00:00Z", EXTERNAL_NAME: "node"})
+        )
+        halted = await until(cluster, failure)
+        assert "cannot determine creation result" in failure(halted)
+        assert not halted.metadata.finalizers
+        await cluster.client.patch(WORKSPACE, "", "node", {"metadata": {"annotations": {mark: None}}})
+        await until(cluster, is_ready)
+
+
+async def test_references_are_read_and_a_missing_one_is_named(cluster: Cluster, running: str) -> None:
+    """varFiles come from Secrets and ConfigMaps; what is missing is named, and found when it comes."""
+    reference = {"namespace": NAMESPACE, "name": "inputs", "key": "file"}
+    await cluster.client.create(
+        WORKSPACE,
+        body(varmap={}, varFiles=[{"source": "SecretKey", "format": "JSON", "secretKeyRef": reference}]),
+    )
+    missing = await until(cluster, failure)
+    assert f"Secret {NAMESPACE}/inputs has no key file" in failure(missing)
+    data = {"file": base64.b64encode(json.dumps({"name": "from a file"}).encode()).decode()}
+    await cluster.client.create(
+        SECRET, {"metadata": {"name": "inputs", "namespace": NAMESPACE}, "data": data}
+    )
+    ready = await until(cluster, is_ready)
+    assert ready.status.at_provider.outputs["name"] == "from a file"
+    # deletion must not need it any more
+    await cluster.client.delete(SECRET, NAMESPACE, "inputs")
+    await cluster.client.delete(WORKSPACE, "", "node")
+    await cluster.observer.gone(WORKSPACE)
+    assert standing_resources(cluster.data_dir) == ()
+
+
+async def test_somebody_elses_secret_is_not_overwritten(cluster: Cluster) -> None:
+    """The Workspace says whose it is and is not Ready."""
+    data = {"password": base64.b64encode(b"mine").decode()}
+    async with engine(cluster):
+        await cluster.client.create(
+            SECRET, {"metadata": {"name": "node-outputs", "namespace": NAMESPACE}, "data": data}
+        )
+        await cluster.client.create(WORKSPACE, body())
+        refused = await until(cluster, failure)
+        assert "cannot create or update connection secret" in failure(refused)
+        assert not is_true(refused.status.conditions, "Ready")
+        assert (await connection(cluster)).data == {"password": b"mine"}
+
+
+@needs_terraform
+@pytest.mark.terraform
+async def test_a_restart_goes_on_and_a_lost_state_creates_nothing_twice(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The same data directory goes on as if nothing had happened; without it the engine refuses to create again."""
+    async with engine(cluster, "terraform"):
+        await cluster.client.create(WORKSPACE, body())
+        before = await until(cluster, is_ready)
+    await patch(cluster, varmap={"name": "two"})
+    async with engine(cluster, "terraform"):
+        after = await until(cluster, is_ready)
+    assert after.status.at_provider.outputs["instance_id"] == before.status.at_provider.outputs["instance_id"]
+    await patch(cluster, varmap={"name": "three"})
+    async with engine(cluster, "terraform", data_dir=tmp_path / "empty"):
+        lost = await until(cluster, failure)
+        assert "state of this Workspace is not in this engine's data directory" in failure(lost)
+        assert standing_resources(tmp_path / "empty") == ()
+
+
+async def test_failures_are_retried_until_they_pass(cluster: Cluster) -> None:
+    """With an infrastructure that fails every other time, Workspaces become Ready and go all the same."""
+    async with engine(cluster, simulation=Simulation(seed=3, failure_rate=0.3)):
+        for number in range(4):
+            await cluster.client.create(WORKSPACE, body(f"node-{number}"))
+        for number in range(4):
+            await until(cluster, is_ready, f"node-{number}")
+        for number in range(4):
+            await cluster.client.delete(WORKSPACE, "", f"node-{number}")
+        await cluster.observer.gone(WORKSPACE)
