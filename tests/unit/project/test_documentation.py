@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from capt import __version__
+from capt.api import KINDS, WORKSPACE_FLAVOURS
+from capt.manager import parse
+from capt.runtime.metrics import Metrics
+from tests.support import project
+
+PAGES = sorted(
+    [
+        *(project.ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+        *(project.ROOT / "docs").glob("*.md"),
+    ]
+)
+MODELS = {model.RESOURCE.kind: model for model in KINDS}
+RESOURCES = {
+    *(name for model in KINDS for name in (model.RESOURCE.plural, model.RESOURCE.kind.lower())),
+    *(name for model in KINDS for name in (*model.RESOURCE.short_names, *model.RESOURCE.categories)),
+    *(flavour.plural for flavour in WORKSPACE_FLAVOURS),
+    *("deployment", "events", "leases", "pods"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    page: str
+    language: str
+    text: str
+
+
+def blocks(language: str) -> list[Any]:
+    found = [
+        Block(page.name, name, text)
+        for page in PAGES
+        for name, text in re.findall(
+            r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+    ]
+    return [
+        pytest.param(block, id=f"{block.page}-{number}")
+        for number, block in enumerate(found)
+        if block.language == language
+    ]
+
+
+def inline_code() -> set[str]:
+    """What stands between backticks in running text and tables."""
+    prose = "".join(
+        re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for page in PAGES
+    )
+    return set(re.findall(r"`([^`\n]+)`", prose))
+
+
+def source() -> str:
+    package = project.ROOT / "capt"
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py")))
+
+
+def flags() -> set[str]:
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        parse(["--help"])
+    return set(re.findall(r"--[a-z][a-z-]+", text.getvalue()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that exists, and every anchor a heading of it."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w-]", "", each.lower().replace(" ", "-")) for each in headings}
+
+
+def test_blocks_have_a_language_that_is_checked() -> None:
+    """No example escapes the checks below."""
+    languages = {
+        name
+        for page in PAGES
+        for name in re.findall(r"^```(.*)\n(?:.*\n)*?```$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert languages == {"shell", "yaml", "text", "mermaid"}
+
+
+@pytest.mark.parametrize("block", blocks("shell"))
+def test_commands_are_such_as_can_be_typed(block: Block) -> None:
+    """Commands name make targets, flags, files and resources that there are."""
+    for line in block.text.splitlines():
+        words = shlex.split(line)
+        checks[Path(words[0]).name](words[1:])
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_manifests_are_valid(block: Block) -> None:
+    """Manifests of our kinds are read by our models, and the CRDs know all their fields."""
+    for document in yaml.safe_load_all(block.text):
+        model = MODELS.get(document.get("kind", ""))
+        if model is None:
+            continue
+        model.model_validate(document)
+        assert list(unknown_fields(document, schema(model.RESOURCE.plural))) == []
+
+
+def test_flags_are_all_explained() -> None:
+    """The table in the README has every flag and no other."""
+    readme = (project.ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`--.*?) \|", readme, re.MULTILINE)
+    assert {flag for row in rows for flag in re.findall(r"--[a-z-]+", row)} == flags() - {
+        "--help",
+        "--version",
+    }
+
+
+def test_flags_in_the_text_exist() -> None:
+    """No page names a flag that the manager does not have."""
+    named = {flag for code in inline_code() for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
+    assert named <= flags() | {"--namespace", "--for"}
+
+
+def test_metrics_exist() -> None:
+    """Every metric that the pages name is one that the manager serves."""
+    metrics = Metrics()
+    served = {family.name + suffix for family in metrics.registry.collect() for suffix in ("", "_total")}
+    pattern = r"(?:controller|workqueue|rest_client|leader_election|capt)_[a-z_]+"
+    named = {code for code in inline_code() if re.fullmatch(pattern, code)}
+    assert named
+    assert named <= served
+
+
+def test_reasons_and_annotations_exist() -> None:
+    """Every condition reason and every annotation that the pages name stands in the code."""
+    code = source()
+    named = {
+        word
+        for word in inline_code()
+        if re.fullmatch(r"(?:[A-Z][a-z]+){2,}", word) or word.startswith(("capt.infra", "cluster.x-k8s.io/"))
+    }
+    assert named
+    assert {word for word in named if word.partition(":")[0] not in code} == set()
+
+
+def test_fields_exist() -> None:
+    """Every camelCase field that the pages name is one of a CRD, or of Kubernetes' own metadata."""
+    text = "".join(path.read_text(encoding="utf-8") for path in (project.ROOT / "manifests").rglob("*.yaml"))
+    named = {part for word in inline_code() for part in re.findall(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", word)}
+    assert named
+    assert {word for word in named if f"{word}:" not in text} == set()
+
+
+def test_changelog_knows_the_version() -> None:
+    """The version of the package stands in the changelog, released or in the making."""
+    assert __version__ in (project.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def check_make(words: list[str]) -> None:
+    makefile = (project.ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in words:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def check_python(words: list[str]) -> None:
+    assert words[:2] == ["-m", "capt.manager"]
+    parse(words[2:])
+
+
+def check_kubectl(words: list[str]) -> None:
+    words = list(words)
+    for place, word in enumerate(words):
+        if word in ("-f", "-k"):
+            path = project.ROOT / words[place + 1]
+            assert path.is_dir(), path
+            kustomizations = (path / "Kustomization", path / "kustomization.yaml")
+            assert word == "-f" or any(each.exists() for each in kustomizations)
+    if words[0] == "--namespace":
+        del words[:2]
+    verb, rest = words[0], [word for word in words[1:] if not word.startswith("-")]
+    if verb in ("get", "describe"):
+        assert set(rest[0].split(",")) <= RESOURCES, rest[0]
+
+
+def check_docker(words: list[str]) -> None:
+    assert words == ["build", "--tag", f"capt:{__version__}", "."]
+
+
+def check_curl(words: list[str]) -> None:
+    (address,) = words
+    assert address in ("localhost:8081/readyz?verbose", "localhost:8080/metrics")
+
+
+checks: dict[str, Callable[[list[str]], None]] = {
+    "make": check_make,
+    "python": check_python,
+    "kubectl": check_kubectl,
+    "docker": check_docker,
+    "curl": check_curl,
+}
+
+
+def schema(plural: str) -> dict[str, Any]:
+    (file,) = (project.ROOT / "manifests" / "crds").glob(f"*_{plural}.yaml")
+    definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+    found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
+def unknown_fields(value: Any, known: dict[str, Any], path: str = "") -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from unknown_fields(item, known["items"], f"{path}[]")
+    if not isinstance(value, dict) or "properties" not in known:
+        return
+    for name, item in value.items():
+        if name not in known["properties"]:
+            yield f"{path}.{name}"
+        else:
+            yield from unknown_fields(item, known["properties"][name], f"{path}.{name}")
