@@ -114,11 +114,19 @@ async def _read(
         kind = "Secret"
         stored = await client.get_live(SECRET, namespace, reference.name)
         raw = None if stored is None else stored.data.get(reference.key)
-        value = None if raw is None else raw.decode()
+        value = None if raw is None else _text(raw, f"{what}: Secret {namespace}/{reference.name}")
     if value is None:
         message = f"{what}: {kind} {namespace}/{reference.name} has no key {reference.key}, or is not there"
         raise MissingReferenceError(message)
     return value
+
+
+def _text(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"{where} holds no text: {error}"
+        raise InvalidInputError(message) from error
 
 
 def _format(text: str) -> Literal["HCL", "JSON"]:

@@ -83,6 +83,8 @@ class SimulatedExecutor:
         self._directory = directory
         self._standing: dict[str, _Standing] = {}
         self._rolls: Counter[tuple[str, str]] = Counter()
+        # one at a time, so that a module that fifty Workspaces share is parsed once
+        self._parsing = asyncio.Lock()
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in directory.glob("*.json"):
@@ -152,8 +154,9 @@ class SimulatedExecutor:
             # a module that is not here has outputs that nobody can know
             return _Standing(fingerprint=_fingerprint(workspace), resources=1, outputs={})
         try:
-            # the parser takes seconds at first and milliseconds for each new module
-            module = await asyncio.to_thread(parse, workspace.module, workspace.inline_format)
+            async with self._parsing:
+                # the parser takes seconds at first and milliseconds for each new module
+                module = await asyncio.to_thread(parse, workspace.module, workspace.inline_format)
         except ModuleSyntaxError as error:
             raise TerraformError(Stage.INIT, f"\nError: Invalid configuration\n\n{error}\n") from error
         variables = _variables(workspace, module)

@@ -60,9 +60,10 @@ async def engine(
             stop.set()
 
 
-@pytest.fixture(
-    params=["simulated", pytest.param("terraform", marks=[needs_terraform, pytest.mark.terraform])]
-)
+ENGINES = ["simulated", pytest.param("terraform", marks=[needs_terraform, pytest.mark.terraform])]
+
+
+@pytest.fixture(params=ENGINES)
 async def running(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """Either engine: nobody who drives Workspaces can tell them apart."""
     async with engine(cluster, request.param):
