@@ -102,6 +102,23 @@ class TestRealTerraform:
         assert await executor.forget(INPUT.uid)
         assert not (root / INPUT.uid).exists()
 
+    async def test_any_json_comes_out_as_it_went_in(self, make: Make) -> None:
+        """Types survive, and no text is taken for HCL, for a template or for an escape."""
+        corpus = {
+            "types": [1, -2.5, 12345678901234567890, True, False, None, "", [], {}, [[1], {"a": [None]}]],
+            "text": [
+                "${path.root}", "$${x}", "%{ if true }x%{ endif }", '"', "\\", "\\n", "\n\t\r", "<<EOT\nx\nEOT",
+                "'; rm -rf /", "$(id)", "`id`", "-destroy", "ünï ☃ 𝄞", "\u0001", "a=b", "# c", "// d", "null",
+            ],
+            "${key}": {'quoted "key"': "x"},
+        }  # fmt: skip
+        module = 'variable "v" { type = any }\noutput "v" { value = var.v }\n'
+        asked = replace(INPUT, module=module, varmap={"v": corpus})
+        executor = make()
+        await executor.observe(asked)
+        assert (await executor.apply(asked))["v"].value == corpus
+        assert (await executor.observe(asked)).up_to_date
+
     async def test_its_own_words_come_back(self, make: Make) -> None:
         """A module that cannot be read fails at init, a missing variable at plan, each with Terraform's summary."""
         executor = make()
