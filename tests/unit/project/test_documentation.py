@@ -4,6 +4,8 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +119,23 @@ def test_manifests_are_valid(block: Block) -> None:
             continue
         model.model_validate(document)
         assert list(unknown_fields(document, schema(model.RESOURCE.plural))) == []
+
+
+@pytest.mark.kubectl
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+def test_the_overlay_in_the_readme_works(tmp_path: Path) -> None:
+    """Laid beside a checkout, the README's overlay gives the Deployment the image that it names."""
+    (overlay,) = (
+        block.values[0].text for block in blocks("yaml") if "kind: Kustomization" in block.values[0].text
+    )
+    shutil.copytree(project.ROOT / "manifests", tmp_path / "capt" / "manifests")
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(overlay, encoding="utf-8")
+    built = subprocess.run(
+        ["kubectl", "kustomize", tmp_path / "overlay"], capture_output=True, text=True, check=True
+    ).stdout
+    (image,) = yaml.safe_load(overlay)["images"]
+    assert f"image: {image['newName']}:{__version__}\n" in built
 
 
 def test_flags_are_all_explained() -> None:
