@@ -15,7 +15,7 @@ structure that it has with harmless values; that holds for combinations that nob
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -80,11 +80,20 @@ def address_placeholders(address: str, names: Collection[str]) -> tuple[Placehol
     )
 
 
-def structure(module: str) -> tuple[str, ...]:
-    """Return what opens and closes in the text of a module, in order; texts of equal structure differ in words only."""
-    scanner = _Scanner(module, frozenset())
-    scanner.run()
-    return tuple(scanner.trace)
+def put(module: str, places: Sequence[Placeholder], values: Mapping[str, str]) -> str:
+    """Return the module with each placeholder replaced by its value."""
+    parts: list[str] = []
+    at = 0
+    for place in places:
+        parts += (module[at : place.start], values[place.name])
+        at = place.end
+    return "".join((*parts, module[at:]))
+
+
+def keeps_structure(module: str, places: Sequence[Placeholder], values: Mapping[str, str]) -> bool:
+    """Return whether, with these values, the module opens and closes where it does with harmless ones."""
+    harmless = dict.fromkeys(values, "x")
+    return _structure(module, places, values) == _structure(module, places, harmless)
 
 
 def refusal(value: str, context: Context) -> str | None:
@@ -110,6 +119,24 @@ def refusal(value: str, context: Context) -> str | None:
     return next((rule for broken, rule in rules if broken), None)
 
 
+def _structure(
+    module: str, places: Sequence[Placeholder], values: Mapping[str, str]
+) -> list[tuple[str, int]]:
+    """Return what opens and closes in the filled module, and where that is in the unfilled one."""
+    scanner = _Scanner(put(module, places, values), frozenset())
+    scanner.run()
+    trace: list[tuple[str, int]] = []
+    ahead = list(reversed(places))
+    shift = 0  # how much longer the module is than its filled form, up to here
+    for what, offset in scanner.trace:
+        while ahead and offset + shift >= ahead[-1].start + len(values[ahead[-1].name]):
+            place = ahead.pop()
+            shift += place.end - place.start - len(values[place.name])
+        inside = ahead and offset + shift >= ahead[-1].start
+        trace.append((what, -1 if inside else offset + shift))
+    return trace
+
+
 @dataclass(slots=True)
 class _Frame:
     """One level of nesting: an expression with its open braces, a quoted template, or a heredoc with its marker."""
@@ -122,7 +149,7 @@ class _Frame:
 class _Scanner:
     def __init__(self, text: str, names: Collection[str]) -> None:
         self.found: list[Placeholder] = []
-        self.trace: list[str] = []
+        self.trace: list[tuple[str, int]] = []
         self._text = text
         self._names = names
         self._stack = [_Frame(self._expression)]
@@ -138,24 +165,24 @@ class _Scanner:
         if dull := _DULL_EXPRESSION.match(text, at):
             return dull.end()
         if comment := _COMMENT.match(text, at):
-            self.trace.append("comment")
+            self.trace.append(("comment", at))
             return comment.end()
         if heredoc := _HEREDOC.match(text, at):
-            self._open("heredoc", _Frame(self._heredoc, marker=heredoc[1]))
+            self._open("heredoc", at, _Frame(self._heredoc, marker=heredoc[1]))
             return heredoc.end()
         if end := self._placeholder(at, Context.EXPRESSION):
             return end
         match text[at]:
             case '"':
-                self._open("quote", _Frame(self._quoted))
+                self._open("quote", at, _Frame(self._quoted))
             case "{":
                 frame.braces += 1
-                self.trace.append("{")
+                self.trace.append(("{", at))
             case "}" if frame.braces == 0 and len(self._stack) > 1:
-                self._close()
+                self._close(at)
             case "}":
                 frame.braces = max(frame.braces - 1, 0)
-                self.trace.append("}")
+                self.trace.append(("}", at))
             case _:
                 pass
         return at + 1
@@ -163,11 +190,11 @@ class _Scanner:
     def _quoted(self, _frame: _Frame, at: int) -> int:
         match self._text[at]:
             case "\\":
-                self.trace.append("escape")
+                self.trace.append(("escape", at))
                 return at + 2
             # HCL has no line break in a quoted template: the text is broken, and the next line starts afresh
             case '"' | "\n":
-                self._close()
+                self._close(at)
                 return at + 1
             case _:
                 return self._template(at)
@@ -177,7 +204,7 @@ class _Scanner:
             end = self._text.find("\n", at)
             line = self._text[at:] if end < 0 else self._text[at:end]
             if line.strip() == frame.marker:
-                self._close()
+                self._close(at)
                 return at + len(line)
         return self._template(at)
 
@@ -185,12 +212,12 @@ class _Scanner:
         if dull := _DULL_TEXT.match(self._text, at):
             return dull.end()
         if escape := _ESCAPE.match(self._text, at):
-            self.trace.append("escape")
+            self.trace.append(("escape", at))
             return escape.end()
         if end := self._placeholder(at, Context.TEXT):
             return end
         if interpolation := _INTERPOLATION.match(self._text, at):
-            self._open("interpolation", _Frame(self._expression))
+            self._open("interpolation", at, _Frame(self._expression))
             return interpolation.end()
         return at + 1
 
@@ -201,10 +228,10 @@ class _Scanner:
         self.found.append(Placeholder(name=match[1], start=at, end=match.end(), context=context))
         return match.end()
 
-    def _open(self, what: str, frame: _Frame) -> None:
-        self.trace.append(what)
+    def _open(self, what: str, at: int, frame: _Frame) -> None:
+        self.trace.append((what, at))
         self._stack.append(frame)
 
-    def _close(self) -> None:
-        self.trace.append("close")
+    def _close(self, at: int) -> None:
+        self.trace.append(("close", at))
         self._stack.pop()

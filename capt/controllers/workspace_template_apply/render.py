@@ -26,11 +26,11 @@ from capt.controllers.manifest import to_manifest
 from capt.controllers.workspace import Flavour, revision
 from capt.controllers.workspace_template_apply.hcl_context import (
     PLACEHOLDER,
-    Placeholder,
     address_placeholders,
+    keeps_structure,
     placeholders,
+    put,
     refusal,
-    structure,
 )
 
 WORKSPACE_NAME: Final = "WORKSPACE_NAME"
@@ -178,25 +178,14 @@ def _fill_module(parameters: WorkspaceParameters, values: Mapping[str, str]) -> 
         for place in places
         if (rule := refusal(values[place.name], place.context))
     ]
-    filled = _put(module, places, values)
-    harmless = _put(module, places, dict.fromkeys(values, "x"))
-    if inline and not problems and structure(filled) != structure(harmless):
+    if inline and not problems and not keeps_structure(module, places, values):
         concerned = ", ".join(sorted({repr(place.name) for place in places}))
         problems = [
             f"the values of {concerned} cannot be placed into the module: they would change its structure"
         ]
     if problems:
         return Refused(reason="UnsafeVariable", problems=tuple(dict.fromkeys(problems)))
-    return filled
-
-
-def _put(module: str, places: Sequence[Placeholder], values: Mapping[str, str]) -> str:
-    parts: list[str] = []
-    at = 0
-    for place in places:
-        parts += (module[at : place.start], values[place.name])
-        at = place.end
-    return "".join((*parts, module[at:]))
+    return put(module, places, values)
 
 
 def _provider_config(reference: dict[str, Any], flavour: Flavour) -> dict[str, Any]:
