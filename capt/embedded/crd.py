@@ -1,0 +1,403 @@
+"""CustomResourceDefinitions: what is a valid one, and the resources that it makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from capt.embedded.errors import (
+    FieldError,
+    forbidden_field,
+    go_quote,
+    invalid,
+    not_supported,
+    required,
+)
+from capt.embedded.metadata import is_label, is_subdomain, now
+from capt.embedded.resource import Catalogue, Column, Resource, Scale
+from capt.embedded.schema import Schema, compile_pattern
+from capt.embedded.tables import age, json_path, path_column, printer_column
+from capt.embedded.validation import validate
+
+GROUP, PLURAL, KIND = "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"
+CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_FLAG = {"type": "boolean"}
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _object(required_names: str = "", **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required_names.split(), "properties": properties}
+
+
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_NAMES = _object(
+    "",
+    plural=_TEXT,
+    singular=_TEXT,
+    kind=_TEXT,
+    listKind=_TEXT,
+    shortNames=_TEXTS,
+    categories=_TEXTS,
+)
+_VERSION = _object(
+    "name served storage",
+    name=_TEXT,
+    served=_FLAG,
+    storage=_FLAG,
+    deprecated=_FLAG,
+    deprecationWarning=_TEXT,
+    schema=_object("", openAPIV3Schema=_OPEN),
+    subresources=_object(
+        "",
+        status=_OPEN,
+        scale=_object("", specReplicasPath=_TEXT, statusReplicasPath=_TEXT, labelSelectorPath=_TEXT),
+    ),
+    additionalPrinterColumns=_list(
+        _object(
+            "name type jsonPath",
+            name=_TEXT,
+            type=_TEXT,
+            jsonPath=_TEXT,
+            description=_TEXT,
+            format=_TEXT,
+            priority={"type": "integer"},
+        )
+    ),
+    selectableFields=_list(_object("jsonPath", jsonPath=_TEXT)),
+)
+_CONDITION = _object(
+    "",
+    type=_TEXT,
+    status=_TEXT,
+    reason=_TEXT,
+    message=_TEXT,
+    lastTransitionTime={"type": "string", "format": "date-time", "nullable": True},
+    observedGeneration={"type": "integer"},
+)
+_DEFINITION = _object(
+    "",
+    spec=_object(
+        "",
+        group=_TEXT,
+        scope=_TEXT,
+        names=_NAMES,
+        versions=_list(_VERSION),
+        conversion=_object("", strategy=_TEXT, webhook=_OPEN),
+        preserveUnknownFields=_FLAG,
+    ),
+    status=_object(
+        "",
+        conditions=_list(_CONDITION) | {"nullable": True},
+        acceptedNames=_NAMES,
+        storedVersions=_TEXTS | {"nullable": True},
+    ),
+)
+
+
+def definition_resource() -> Resource:
+    """The resource of the definitions themselves."""
+    return Resource(
+        group=GROUP,
+        version="v1",
+        storage_version="v1",
+        plural=PLURAL,
+        singular=KIND.lower(),
+        kind=KIND,
+        list_kind=f"{KIND}List",
+        namespaced=False,
+        short_names=("crd", "crds"),
+        categories=("api-extensions",),
+        schema=Schema(
+            _DEFINITION | {"description": "CustomResourceDefinition makes the server serve a kind."},
+            root=True,
+        ),
+        columns=(
+            path_column("Name", "metadata.name", format="name"),
+            path_column("Created At", "metadata.creationTimestamp", format="date"),
+        ),
+        status=True,
+        generation=True,
+        unconditional_update=False,
+        prepare=_prepare,
+        validate=_validate,
+    )
+
+
+def _prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
+    spec = new.setdefault("spec", {})
+    names = spec.setdefault("names", {})
+    if names.get("kind"):
+        names.setdefault("singular", names["kind"].lower())
+        names.setdefault("listKind", f"{names['kind']}List")
+    spec.setdefault("conversion", {"strategy": "None"})
+    status = dict(new.get("status") or {}) if old else {"conditions": None, "acceptedNames": {}}
+    stored = list(status.get("storedVersions") or [])
+    stored += [v["name"] for v in _versions(new) if v.get("storage") and v.get("name") not in stored]
+    new["status"] = status | {"storedVersions": stored}
+
+
+def _versions(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    return definition["spec"].get("versions") or []
+
+
+def _validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
+    spec, names = new["spec"], new["spec"]["names"]
+    group, plural = spec.get("group", ""), names.get("plural", "")
+    if new["metadata"].get("name") != f"{plural}.{group}":
+        yield invalid(
+            "metadata.name", new["metadata"].get("name", ""), 'must be spec.names.plural+"."+spec.group'
+        )
+    if not group:
+        yield required("spec.group")
+    elif not is_subdomain(group) or "." not in group:
+        yield invalid("spec.group", group, "should be a domain with at least one dot")
+    if spec.get("scope") not in ("Cluster", "Namespaced"):
+        yield not_supported("spec.scope", spec.get("scope", ""), ["Cluster", "Namespaced"])
+    yield from _name_errors(names)
+    versions = _versions(new)
+    if not any(version["served"] for version in versions):
+        yield invalid("spec.versions", len(versions), "must have at least one served version")
+    if sum(version["storage"] for version in versions) != 1:
+        text = "must have exactly one version marked as storage version"
+        yield invalid("spec.versions", len(versions), text)
+    if len({version["name"] for version in versions}) != len(versions):
+        text = "must contain unique version names"
+        yield invalid("spec.versions", len(versions), text)
+    if (strategy := spec["conversion"].get("strategy")) != "None":
+        yield not_supported("spec.conversion.strategy", strategy, ["None"])
+    for index, version in enumerate(versions):
+        yield from _version_errors(version, f"spec.versions[{index}]")
+    if old is not None and is_established(old):
+        for name, before, after in (
+            ("scope", old["spec"].get("scope"), spec.get("scope")),
+            ("names.kind", old["spec"]["names"].get("kind"), names.get("kind")),
+            ("names.plural", old["spec"]["names"].get("plural"), plural),
+            ("group", old["spec"].get("group"), group),
+        ):
+            if before != after:
+                yield invalid(f"spec.{name}", after, "field is immutable")
+
+
+def _name_errors(names: dict[str, Any]) -> Iterator[FieldError]:
+    for name in ("plural", "singular", "kind", "listKind"):
+        value = names.get(name, "")
+        if not value:
+            yield required(f"spec.names.{name}")
+        elif not is_label(value.lower()) or (name in ("plural", "singular") and value != value.lower()):
+            yield invalid(f"spec.names.{name}", value, "must be a DNS-1035 label")
+    for word in ("shortNames", "categories"):
+        for index, value in enumerate(names.get(word) or []):
+            if not is_label(value):
+                yield invalid(f"spec.names.{word}[{index}]", value, "must be a DNS-1035 label")
+
+
+def _version_errors(version: dict[str, Any], path: str) -> Iterator[FieldError]:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    where = f"{path}.schema.openAPIV3Schema"
+    if schema is None:
+        yield required(where, "schemas are required")
+        return
+    if schema.get("type") != "object":
+        yield invalid(f"{where}.type", schema.get("type", ""), "must be object at the root")
+    structural = list(_structure_errors(schema, where))
+    yield from structural
+    if not structural:
+        compiled = Schema(schema, root=True)
+        yield from _meaning_errors(compiled, where)
+    for index, column in enumerate(version.get("additionalPrinterColumns") or []):
+        if column["type"] not in _COLUMN_TYPES:
+            field = f"{path}.additionalPrinterColumns[{index}].type"
+            yield not_supported(field, column["type"], _COLUMN_TYPES)
+        yield from _path_errors(column["jsonPath"], f"{path}.additionalPrinterColumns[{index}].jsonPath")
+    scale = (version.get("subresources") or {}).get("scale") or {}
+    for name, value in scale.items():
+        if not re.fullmatch(r"(\.[A-Za-z_][\w-]*)+", value):
+            yield invalid(
+                f"{path}.subresources.scale.{name}", value, "should be a json path without array notation"
+            )
+
+
+def _path_errors(text: str, field: str) -> Iterator[FieldError]:
+    try:
+        json_path(text)
+    except ValueError as error:
+        yield invalid(field, text, str(error))
+
+
+def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[FieldError]:
+    """What keeps a schema from being structural (every node typed, structure outside of logic)."""
+    if not isinstance(node, dict):
+        yield invalid(path, str(node), "must be a schema")
+        return
+    kind = node.get("type", "")
+    untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+    if kind and kind not in _TYPES:
+        yield not_supported(f"{path}.type", kind, _TYPES)
+    elif spine and not kind and not untyped:
+        yield required(f"{path}.type", "must not be empty for specified object fields")
+    for word, text in (
+        ("$ref", "$ref is not supported"),
+        ("definitions", "definitions is not supported"),
+        ("patternProperties", "patternProperties is not supported"),
+        ("dependencies", "dependencies is not supported"),
+        ("uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
+    ):
+        if node.get(word):
+            yield forbidden_field(f"{path}.{word}", text)
+    if not spine:
+        for word in ("default", "additionalProperties", "nullable"):
+            if node.get(word):
+                yield forbidden_field(f"{path}.{word}", "must be undefined to be structural")
+    if node.get("properties") and node.get("additionalProperties"):
+        text = "additionalProperties and properties are mutual exclusive"
+        yield forbidden_field(f"{path}.additionalProperties", text)
+    if spine and kind == "array" and "items" not in node:
+        yield required(f"{path}.items", "must be specified")
+    if node.get("x-kubernetes-list-type") == "map" and not node.get("x-kubernetes-list-map-keys"):
+        text = "must not be empty if x-kubernetes-list-type is map"
+        yield required(f"{path}.x-kubernetes-list-map-keys", text)
+    try:
+        compile_pattern(node.get("pattern", ""))
+    except re.error as error:
+        text = f"must be a valid regular expression, but isn't: {error}"
+        yield invalid(f"{path}.pattern", node["pattern"], text)
+    for name, child in (node.get("properties") or {}).items():
+        yield from _structure_errors(child, f"{path}.properties[{name}]", spine=spine)
+    for word in ("additionalProperties", "items"):
+        if isinstance(node.get(word), dict | list):
+            yield from _structure_errors(node[word], f"{path}.{word}", spine=spine)
+    for word in ("allOf", "anyOf", "oneOf"):
+        for index, child in enumerate(node.get(word) or []):
+            yield from _structure_errors(child, f"{path}.{word}[{index}]", spine=False)
+    if node.get("not"):
+        yield from _structure_errors(node["not"], f"{path}.not", spine=False)
+
+
+def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:
+    """Rules that do not compile and defaults that the schema itself refuses."""
+    for index, rule in enumerate(schema.rules):
+        if rule.error:
+            yield invalid(f"{path}.x-kubernetes-validations[{index}].rule", rule.rule, rule.error)
+    for name, child in schema.properties.items():
+        where = f"{path}.properties[{name}]"
+        if "default" in child.source:
+            for error in validate(child, child.source["default"]):
+                field = f"{where}.default.{error.field}".rstrip(".")
+                yield invalid(field, child.source["default"], error.detail or error.body)
+        yield from _meaning_errors(child, where)
+    for word, node in (("additionalProperties", schema.additional), ("items", schema.items)):
+        if node is not None:
+            yield from _meaning_errors(node, f"{path}.{word}")
+
+
+def is_established(definition: dict[str, Any]) -> bool:
+    """Whether the definition's resources are to be served."""
+    conditions = (definition.get("status") or {}).get("conditions") or []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+def name_conflict(definition: dict[str, Any], catalogue: Catalogue) -> tuple[str, str] | None:
+    """Reason and message when another resource of the group has one of the names already."""
+    names, group = definition["spec"]["names"], definition["spec"]["group"]
+    others = [r for r in catalogue if r.group == group and r.id != definition["metadata"]["name"]]
+    taken = {name for r in others for name in (r.plural, r.singular, *r.short_names)}
+    for reason, wanted in (
+        ("PluralConflict", [names["plural"]]),
+        ("SingularConflict", [names["singular"]]),
+        ("ShortNamesConflict", names.get("shortNames") or []),
+    ):
+        for name in wanted:
+            if name in taken:
+                return reason, f"{go_quote(name)} is already in use"
+    if names["kind"] in {r.kind for r in others}:
+        return "KindConflict", f"{go_quote(names['kind'])} is already in use"
+    if names["listKind"] in {r.list_kind for r in others}:
+        return "ListKindConflict", f"{go_quote(names['listKind'])} is already in use"
+    return None
+
+
+def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """The status of a definition whose names have been looked at."""
+    conflict = name_conflict(definition, catalogue)
+    accepted = ("NamesAccepted", conflict is None, *(conflict or ("NoConflicts", "no conflicts found")))
+    established = (
+        ("Established", False, "NotAccepted", "not all names are accepted")
+        if conflict
+        else ("Established", True, "InitialNamesAccepted", "the initial names have been accepted")
+    )
+    conditions = [
+        {
+            "type": kind,
+            "status": str(value),
+            "lastTransitionTime": now(),
+            "reason": reason,
+            "message": message,
+        }
+        for kind, value, reason, message in (accepted, established)
+    ]
+    names = {} if conflict else dict(definition["spec"]["names"])
+    return {**definition.get("status", {}), "conditions": conditions, "acceptedNames": names}
+
+
+def served_resources(definition: dict[str, Any]) -> list[Resource]:
+    """The resources of an established definition, one per served version."""
+    storage = next(version["name"] for version in _versions(definition) if version["storage"])
+    return [_resource(definition, version, storage) for version in _versions(definition) if version["served"]]
+
+
+def _resource(definition: dict[str, Any], version: dict[str, Any], storage: str) -> Resource:
+    spec, names = definition["spec"], definition["spec"]["names"]
+    subresources = version.get("subresources") or {}
+    columns: list[Column] = [path_column("Name", "metadata.name", format="name")]
+    columns += [printer_column(column) for column in version.get("additionalPrinterColumns") or []]
+    if len(columns) == 1:
+        columns.append(Column(name="Age", value=age, type="date"))
+    selectable = {
+        field["jsonPath"].lstrip("."): json_path(field["jsonPath"])
+        for field in version.get("selectableFields") or []
+    }
+    deprecation = version.get("deprecationWarning", "")
+    if version.get("deprecated") and not deprecation:
+        deprecation = f"{spec['group']}/{version['name']} {names['kind']} is deprecated"
+    return Resource(
+        group=spec["group"],
+        version=version["name"],
+        storage_version=storage,
+        plural=names["plural"],
+        singular=names["singular"],
+        kind=names["kind"],
+        list_kind=names["listKind"],
+        namespaced=spec["scope"] == "Namespaced",
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        schema=Schema(version["schema"]["openAPIV3Schema"], root=True),
+        columns=columns,
+        status="status" in subresources,
+        scale=_scale(subresources["scale"]) if subresources.get("scale") else None,
+        custom=True,
+        generation=True,
+        unconditional_update=False,
+        deprecation=deprecation if version.get("deprecated") else "",
+        closing="deletionTimestamp" in definition["metadata"],
+        fields=lambda o: {name: str((find(o) or [""])[0]) for name, find in selectable.items()},
+    )
+
+
+def _scale(source: dict[str, Any]) -> Scale:
+    def split(path: str) -> tuple[str, ...]:
+        return tuple(part for part in path.split(".") if part)
+
+    return Scale(
+        spec_replicas=split(source["specReplicasPath"]),
+        status_replicas=split(source["statusReplicasPath"]),
+        selector=split(source.get("labelSelectorPath", "")),
+    )

@@ -1,0 +1,110 @@
+"""The string formats that the API server checks (the others are annotations without effect)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+_DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(rf"[-+]?(?:0|(?:{_DURATION_PART.pattern})+)")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_HOSTNAME = re.compile(r"(?=.{1,255}$)[a-zA-Z0-9]([-a-zA-Z0-9]{0,62})(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,62}))*")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+
+
+def parse_time(text: str) -> dt.datetime:
+    """An RFC 3339 time.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError(text)
+    return dt.datetime.fromisoformat(text.upper())
+
+
+def parse_duration(text: str) -> dt.timedelta:
+    """A duration as Go prints it: ``1h30m``, ``-1.5s``, ``0``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(text)
+    seconds = sum(float(n) * _DURATION_UNITS[unit] for n, unit in _DURATION_PART.findall(text))
+    return dt.timedelta(seconds=-seconds if text.startswith("-") else seconds)
+
+
+def decode_base64(text: str) -> bytes:
+    """Standard base64 with padding.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _uri(text: str) -> None:
+    if not urlsplit(text).scheme:
+        raise ValueError(text)
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if not pattern.fullmatch(text):
+            raise ValueError(text)
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[str], Any]] = {
+    "date-time": parse_time,
+    "datetime": parse_time,
+    "date": dt.date.fromisoformat,
+    "duration": parse_duration,
+    "byte": decode_base64,
+    "ipv4": ipaddress.IPv4Address,
+    "ipv6": ipaddress.IPv6Address,
+    "cidr": lambda text: ipaddress.ip_network(text, strict=False),
+    "uri": _uri,
+    "hostname": _matches(_HOSTNAME),
+    "email": _matches(_EMAIL),
+    "uuid": _matches(_UUID),
+    "mac": _matches(_MAC),
+}
+
+
+def fits(name: str, text: str) -> bool:
+    """Whether ``text`` has the format ``name``; unknown formats fit everything."""
+    check = _CHECKS.get(name)
+    if check is None:
+        return True
+    try:
+        check(text)
+    except ValueError:
+        return False
+    return True
+
+
+def typed_string(name: str, text: str) -> Any:
+    """``text`` as the value that CEL works with for this format; the text itself when it does not fit."""
+    try:
+        if name == "byte":
+            return decode_base64(text)
+        if name == "date":
+            return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+        return parse_duration(text) if name == "duration" else parse_time(text)
+    except ValueError:
+        return text

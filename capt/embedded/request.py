@@ -1,0 +1,182 @@
+"""Reads a request: what it is about (path, method) and how it is meant (query, headers)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from capt.embedded.audit import RequestInfo
+from capt.embedded.errors import StatusError, bad_request, forbidden_field, not_supported, unprocessable
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_VALIDATIONS = ("Ignore", "Strict", "Warn")
+
+
+def is_true(value: str) -> bool:
+    """A query parameter's truth, as the API server reads it: anything but 0 and false, "" meaning set."""
+    return value.lower() not in ("0", "false")
+
+
+def read_info(method: str, path: str, query: Mapping[str, str], user_agent: str) -> RequestInfo:
+    """What the request is about; for paths that are no resources only verb and path are set."""
+    parts = [part for part in path.split("/") if part]
+    plain = RequestInfo(user_agent=user_agent, verb=method.lower(), path=path)
+    if len(parts) > 2 and parts[0] == "api":
+        group, version, parts = "", parts[1], parts[2:]
+    elif len(parts) > 3 and parts[0] == "apis":
+        group, version, parts = parts[1], parts[2], parts[3:]
+    else:
+        return plain
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
+        namespace, parts = parts[1], parts[2:]
+    if len(parts) > 3:
+        return plain
+    name = parts[1] if len(parts) > 1 else ""
+    if method in ("GET", "HEAD"):
+        watching = not name and "watch" in query and is_true(query["watch"])
+        verb = "get" if name else "watch" if watching else "list"
+    elif method == "DELETE":
+        verb = "delete" if name else "deletecollection"
+    else:
+        verb = _VERBS.get(method, method.lower())
+    return RequestInfo(
+        user_agent=user_agent,
+        verb=verb,
+        path=path,
+        group=group,
+        version=version,
+        resource=parts[0],
+        subresource=parts[2] if len(parts) > 2 else "",
+        namespace=namespace,
+        name=name,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class WriteOptions:
+    """How a write is meant. ``warnings`` collects what the answer's Warning headers will say."""
+
+    field_validation: str = "Warn"
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], dry_run: str | None = None) -> WriteOptions:
+        """From the query; ``dry_run`` may come from a DeleteOptions body instead.
+
+        Raises:
+            StatusError: 422 for values that the API does not know.
+        """
+        dry_run = query.get("dryRun", dry_run) or ""
+        if dry_run not in ("", "All"):
+            error = not_supported("dryRun", [dry_run], ["All"])
+            raise unprocessable("meta.k8s.io", "CreateOptions", "", [error])
+        wanted = query.get("fieldValidation") or "Warn"
+        if wanted not in _VALIDATIONS:
+            error = not_supported("fieldValidation", wanted, _VALIDATIONS)
+            raise unprocessable("meta.k8s.io", "CreateOptions", "", [error])
+        return cls(field_validation=wanted, dry_run=bool(dry_run))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteOptions:
+    """How a deletion is meant. ``propagation`` is "" when the client did not say."""
+
+    propagation: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any], query: Mapping[str, str]) -> DeleteOptions:
+        """From the body, else from the query.
+
+        Raises:
+            StatusError: 422 for a policy that the API does not know.
+        """
+        policy = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
+        orphan = body.get("orphanDependents")
+        if policy not in ("", "Background", "Foreground", "Orphan"):
+            error = not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
+            raise unprocessable("meta.k8s.io", "DeleteOptions", "", [error])
+        if not policy and orphan is not None:
+            policy = "Orphan" if orphan else "Background"
+        preconditions = body.get("preconditions") or {}
+        return cls(
+            propagation=policy,
+            uid=preconditions.get("uid") or "",
+            resource_version=preconditions.get("resourceVersion") or "",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOptions:
+    """How a list or watch is meant. ``revision`` is None when no resourceVersion was given."""
+
+    label_selector: str = ""
+    field_selector: str = ""
+    revision: int | None = None
+    match: str = ""
+    limit: int = 0
+    continue_token: str = ""
+    bookmarks: bool = False
+    initial_events: bool | None = None
+    timeout: float | None = None
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], *, watch: bool) -> ListOptions:
+        """From the query.
+
+        Raises:
+            StatusError: 400 or 422 for values and combinations that the API refuses.
+        """
+        get = query.get
+        version = get("resourceVersion", "")
+        if version and not version.isdigit():
+            raise bad_request(f"resourceVersion: Invalid value: {version!r}: must be a number")
+        initial = get("sendInitialEvents")
+        numbers = {name: get(name) or "0" for name in ("limit", "timeoutSeconds")}
+        if not all(number.isdigit() for number in numbers.values()):
+            raise bad_request(f"limit and timeoutSeconds must be whole numbers: {numbers}")
+        options = cls(
+            label_selector=get("labelSelector", ""),
+            field_selector=get("fieldSelector", ""),
+            revision=int(version) if version else None,
+            match=get("resourceVersionMatch", ""),
+            limit=int(numbers["limit"]),
+            continue_token=get("continue", ""),
+            bookmarks=is_true(get("allowWatchBookmarks", "false")),
+            initial_events=None if initial is None else is_true(initial),
+            timeout=float(numbers["timeoutSeconds"]) or None,
+        )
+        if problem := options.problem(watch=watch):
+            raise problem
+        return options
+
+    def problem(self, *, watch: bool) -> StatusError | None:
+        """The refusal of a combination that means nothing, if it is one."""
+        match_field, errors = "resourceVersionMatch", []
+        if watch:
+            if self.initial_events is not None and self.match != "NotOlderThan":
+                text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+                errors.append(forbidden_field(match_field, text))
+            elif self.initial_events is None and self.match:
+                text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+                errors.append(forbidden_field(match_field, text))
+        else:
+            if self.initial_events is not None:
+                text = "sendInitialEvents is forbidden for list"
+                errors.append(forbidden_field("sendInitialEvents", text))
+            if self.match and self.revision is None:
+                text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+                errors.append(forbidden_field(match_field, text))
+            elif self.match and self.continue_token:
+                text = "resourceVersionMatch is forbidden when continue is provided"
+                errors.append(forbidden_field(match_field, text))
+            elif self.match not in ("", "Exact", "NotOlderThan"):
+                errors.append(not_supported(match_field, self.match, ["Exact", "NotOlderThan"]))
+            elif self.match == "Exact" and self.revision == 0:
+                text = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+                errors.append(forbidden_field(match_field, text))
+        return unprocessable("meta.k8s.io", "ListOptions", "", errors) if errors else None

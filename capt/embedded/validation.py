@@ -1,0 +1,239 @@
+"""Checks values against a schema, with the API server's own texts.
+
+On an update, what did not change is not checked again (ratcheting): an object that was stored before a schema became
+stricter can still be written, as long as the write leaves the offending value alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capt.embedded.cel import CelError
+from capt.embedded.errors import FieldError, duplicate, go_quote, go_value, invalid, not_supported, required
+from capt.embedded.formats import fits
+from capt.embedded.schema import Schema
+
+_ABSENT: Any = object()
+_BLOCKING = frozenset(
+    f"FieldValue{reason}" for reason in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")
+)
+_RULES_SKIPPED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
+    " validation"
+)
+
+
+def validate(schema: Schema, value: Any, old: Any = _ABSENT) -> list[FieldError]:
+    """Everything wrong with ``value``: structure first and, when that is sound enough, the CEL rules."""
+    errors: list[FieldError] = []
+    _check(schema, value, old, "", errors)
+    if schema.has_rules:
+        if any(error.reason in _BLOCKING for error in errors):
+            errors.append(invalid("<nil>", None, _RULES_SKIPPED))
+        else:
+            _check_rules(schema, value, old, "", errors)
+    return errors
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a value, a whole number being an integer."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "integer" if value.is_integer() else "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "object"
+
+
+def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+    if old is not _ABSENT and value == old:
+        return
+    actual = type_name(value)
+    wanted = ("integer", "string") if schema.int_or_string else (schema.type,) if schema.type else ()
+    if value is None and (schema.nullable or not wanted):
+        return
+    if wanted and actual not in wanted and not (actual == "integer" and "number" in wanted):
+        text = f"{path} in body must be of type {','.join(wanted)}: {go_quote(actual)}"
+        errors.append(FieldError("FieldValueTypeInvalid", path, text, actual))
+        if value is None:
+            return
+    _check_combinations(schema, value, path, errors)
+    match value:
+        case str():
+            _check_string(schema, value, path, errors)
+        case int() | float() if not isinstance(value, bool):
+            _check_number(schema, value, path, errors)
+        case list():
+            _check_list(schema, value, old, path, errors)
+        case dict():
+            _check_object(schema, value, old, path, errors)
+    if schema.enum is not None and value not in schema.enum:
+        errors.append(not_supported(path, value, schema.enum))
+
+
+def _check_combinations(schema: Schema, value: Any, path: str, errors: list[FieldError]) -> None:
+    def failures_of(schemas: list[Schema]) -> list[list[FieldError]]:
+        failures: list[list[FieldError]] = [[] for _ in schemas]
+        for each, found in zip(schemas, failures, strict=True):
+            _check(each, value, _ABSENT, path, found)
+        return failures
+
+    def composite(text: str, *causes: list[FieldError]) -> None:
+        errors.append(invalid("<nil>", "", f"{go_quote(path)} must {text}"))
+        for cause in causes:
+            errors.extend(cause)
+
+    if schema.any_of and all(failures := failures_of(schema.any_of)):
+        composite("validate at least one schema (anyOf)", min(failures, key=len))
+    if schema.one_of:
+        failures = failures_of(schema.one_of)
+        valid = failures.count([])
+        one = "validate one and only one schema (oneOf)."
+        if valid == 0:
+            composite(f"{one} Found none valid", min(failures, key=len))
+        elif valid > 1:
+            composite(f"{one} Found {valid} valid alternatives")
+    if schema.all_of and any(failures := failures_of(schema.all_of)):
+        none = ". None validated" if all(failures) else ""
+        composite(f"validate all the schemas (allOf){none}", *failures)
+    if schema.negated is not None and not failures_of([schema.negated])[0]:
+        composite("not validate the schema (not)")
+
+
+def _check_string(schema: Schema, value: str, path: str, errors: list[FieldError]) -> None:
+    if schema.max_length is not None and len(value) > schema.max_length:
+        text = f"may not be more than {schema.max_length} bytes"
+        errors.append(FieldError("FieldValueTooLong", path, text))
+    if schema.min_length is not None and len(value) < schema.min_length:
+        text = f"{path} in body should be at least {schema.min_length} chars long"
+        errors.append(invalid(path, value, text))
+    if schema.pattern is not None and not schema.pattern.search(value):
+        errors.append(invalid(path, value, f"{path} in body should match '{schema.pattern_source}'"))
+    if schema.format and not fits(schema.format, value):
+        text = f"{path} in body must be of type {schema.format}: {go_quote(value)}"
+        errors.append(FieldError("FieldValueTypeInvalid", path, text, value))
+
+
+def _check_number(schema: Schema, value: float, path: str, errors: list[FieldError]) -> None:
+    low, high, factor = schema.minimum, schema.maximum, schema.multiple_of
+    if factor is not None and value % factor:
+        errors.append(invalid(path, value, f"{path} in body should be a multiple of {go_value(factor)}"))
+    if high is not None and (value > high or (schema.exclusive_maximum and value == high)):
+        words = "less than" if schema.exclusive_maximum else "less than or equal to"
+        errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(high)}"))
+    if low is not None and (value < low or (schema.exclusive_minimum and value == low)):
+        words = "greater than" if schema.exclusive_minimum else "greater than or equal to"
+        errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(low)}"))
+
+
+def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: list[FieldError]) -> None:
+    if schema.min_items is not None and len(value) < schema.min_items:
+        text = f"{path} in body should have at least {schema.min_items} items"
+        errors.append(invalid(path, len(value), text))
+    if schema.max_items is not None and len(value) > schema.max_items:
+        text = f"must have at most {schema.max_items} items"
+        errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
+    before = _correlated_items(schema, old)
+    seen: list[Any] = []
+    for index, item in enumerate(value):
+        if schema.items is not None:
+            known = before.get(_map_key(schema, item), _ABSENT) if before else _ABSENT
+            _check(schema.items, item, known, f"{path}[{index}]", errors)
+        if schema.list_type in ("set", "map"):
+            key = _map_key_object(schema, item) if schema.list_type == "map" else item
+            if key in seen:
+                errors.append(duplicate(f"{path}[{index}]", key))
+            seen.append(key)
+
+
+def _check_object(
+    schema: Schema, value: dict[str, Any], old: Any, path: str, errors: list[FieldError]
+) -> None:
+    if schema.min_properties is not None and len(value) < schema.min_properties:
+        text = f"{path} in body should have at least {schema.min_properties} properties"
+        errors.append(invalid(path, len(value), text))
+    if schema.max_properties is not None and len(value) > schema.max_properties:
+        text = f"must have at most {schema.max_properties} items"
+        errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
+    errors.extend(required(_join(path, name)) for name in schema.required if name not in value)
+    before = old if isinstance(old, dict) and schema.map_type != "atomic" else {}
+    for name, item in value.items():
+        child = schema.properties.get(name, schema.additional)
+        if child is not None:
+            _check(child, item, before.get(name, _ABSENT), _join(path, name), errors)
+
+
+def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+    if value is None or not schema.has_rules:
+        return
+    if schema.rules:
+        _check_own_rules(schema, value, old, path, errors)
+    for part in schema.all_of:
+        _check_rules(part, value, old, path, errors)
+    if isinstance(value, dict):
+        before = old if isinstance(old, dict) and schema.map_type != "atomic" else {}
+        for name, item in value.items():
+            named = schema.properties.get(name)
+            child = named or schema.additional
+            if child is not None and child.has_rules:
+                where = _join(path, name) if named else f"{path}[{name}]"
+                _check_rules(child, item, before.get(name, _ABSENT), where, errors)
+    elif isinstance(value, list) and schema.items is not None and schema.items.has_rules:
+        known = _correlated_items(schema, old)
+        for index, item in enumerate(value):
+            item_before = known.get(_map_key(schema, item), _ABSENT) if known else _ABSENT
+            _check_rules(schema.items, item, item_before, f"{path}[{index}]", errors)
+
+
+def _check_own_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+    compared = old is not _ABSENT and old is not None
+    unchanged = compared and value == old
+    seen = schema.cel_value(value)
+    seen_before = [schema.cel_value(old)] if compared else []
+    for rule in schema.rules:
+        if rule.is_transition and not compared and not rule.optional_old_self:
+            continue
+        if unchanged and not rule.is_transition:
+            continue
+        where = path or "<nil>"
+        try:
+            if rule.holds(seen, seen_before):
+                continue
+        except CelError as error:
+            errors.append(invalid(where, schema.type, rule.error_text(error)))
+            continue
+        if rule.field_path:
+            where = f"{path}{rule.field_path}".lstrip(".")
+        detail = rule.failure(seen, seen_before)
+        shown = schema.type if rule.reason in ("FieldValueInvalid", "FieldValueDuplicate") else _ABSENT
+        if shown is _ABSENT:
+            errors.append(FieldError(rule.reason, where, detail))
+        else:
+            text = "" if rule.reason == "FieldValueDuplicate" else detail
+            errors.append(FieldError(rule.reason, where, text, shown))
+
+
+def _map_key_object(schema: Schema, item: Any) -> Any:
+    return {key: item[key] for key in schema.map_keys if key in item} if isinstance(item, dict) else item
+
+
+def _map_key(schema: Schema, item: Any) -> tuple[str, ...]:
+    return tuple(repr(item.get(key)) for key in schema.map_keys) if isinstance(item, dict) else ()
+
+
+def _correlated_items(schema: Schema, old: Any) -> dict[tuple[str, ...], Any]:
+    if schema.list_type != "map" or not isinstance(old, list):
+        return {}
+    return {_map_key(schema, item): item for item in old}
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,326 @@
+"""The rules of writing: create, update and delete, whatever the kind.
+
+Each is one synchronous function from the request's object to the stored one, so no two writes interleave. What a write
+does to others - dependents of a deleted owner, the contents of a namespace - is the collector's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from capt.embedded import metadata
+from capt.embedded.errors import (
+    FieldError,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    success,
+    unprocessable,
+)
+from capt.embedded.request import DeleteOptions, WriteOptions
+from capt.embedded.resource import Resource
+from capt.embedded.store import Key, Store, Stored
+from capt.embedded.validation import type_name, validate
+
+_GENERATE_TRIES = 8
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+_MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+Mutation = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Writer:
+    """Writes to a store under the API's rules. Every method returns the JSON to answer with."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(
+        self, resource: Resource, namespace: str, body: dict[str, Any], options: WriteOptions
+    ) -> bytes:
+        """Store a new object.
+
+        Raises:
+            StatusError: 400, 403, 404 (no such namespace), 409 or 422.
+        """
+        if resource.closing:
+            text = "create not allowed while custom resource definition is terminating"
+            raise StatusError(405, "MethodNotAllowed", text)
+        check_kind(resource, body)
+        self._check_namespace(resource, namespace)
+        read_fields(resource, body, options)
+        meta: dict[str, Any] = body.setdefault("metadata", {})
+        if meta.get("resourceVersion"):
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        if namespace and meta.get("namespace") not in (None, "", namespace):
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        generated = not meta.get("name") and meta.get("generateName")
+        if generated:
+            meta["name"] = self._unused_name(resource, namespace, generated)
+        metadata.begin(meta, namespace, generation=resource.custom or resource.generation)
+        if resource.status:
+            body.pop("status", None)
+        resource.prepare(body, None)
+        errors = [*metadata.validate_new(meta, label_name=resource.id == "namespaces")]
+        errors += [*_schema_errors(resource, body, None), *resource.validate(body, None)]
+        if errors:
+            raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
+        options.warnings += metadata.finalizer_warnings(meta)
+        key = Key(namespace, meta["name"])
+        if self._store.get(resource.id, key) is not None:
+            raise already_exists(resource.group, resource.plural, key.name)
+        return self._put(resource, key, body, options)
+
+    def update(
+        self,
+        resource: Resource,
+        key: Key,
+        mutate: Mutation,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+        replace: bool = False,
+    ) -> bytes:
+        """Store what ``mutate`` makes of the present object; nothing is written when it makes no difference.
+
+        ``replace`` means a PUT: ``mutate`` does not look at the present object.
+
+        Raises:
+            StatusError: 400, 404, 409 or 422.
+        """
+        stored = self._existing(resource, key)
+        old = resource.decode(stored)
+        new = mutate(resource.decode(stored))
+        check_kind(resource, new)
+        meta: dict[str, Any] = new.setdefault("metadata", {})
+        if replace and meta.get("name", key.name) != key.name:
+            raise bad_request(
+                f"the name of the object ({meta.get('name')}) does not match the name on the URL ({key.name})"
+            )
+        read_fields(resource, new, options, patched=not replace)
+        meta.setdefault("name", key.name)
+        if key.namespace:
+            meta.setdefault("namespace", key.namespace)
+        self._check_preconditions(resource, stored, meta, replace=replace)
+        metadata.restore(meta, old["metadata"])
+        new = _isolate(resource, new, old, subresource)
+        meta = new["metadata"]
+        resource.prepare(new, old)
+        errors = [*metadata.validate_change(meta, old["metadata"])]
+        errors += [*_schema_errors(resource, new, old), *resource.validate(new, old)]
+        if errors:
+            raise unprocessable(resource.group, resource.kind, key.name, errors)
+        if new == old:
+            return resource.encode(stored)
+        if meta.get("finalizers") != old["metadata"].get("finalizers"):
+            options.warnings += metadata.finalizer_warnings(meta)
+        if "generation" in meta and _desired(resource, new) != _desired(resource, old):
+            meta["generation"] += 1
+        if "deletionTimestamp" in meta and not meta.get("finalizers") and not _namespace_pending(new):
+            if not options.dry_run:
+                gone = self._store.remove(resource.id, key)
+                meta["resourceVersion"] = str(gone.revision)
+            return msgspec.json.encode(new)
+        return self._put(resource, key, new, options)
+
+    def delete(
+        self, resource: Resource, key: Key, options: DeleteOptions, write: WriteOptions
+    ) -> tuple[bytes, bool]:
+        """Remove an object, or mark it when finalizers hold it. Returns the answer and whether it is gone.
+
+        Raises:
+            StatusError: 403, 404 or 409.
+        """
+        stored = self._existing(resource, key)
+        content = resource.decode(stored)
+        meta = content["metadata"]
+        self._check_delete(resource, stored, options)
+        finalizers = _collector_finalizers(meta.get("finalizers") or [], options.propagation)
+        if not finalizers and not _namespace_pending(content):
+            if not write.dry_run:
+                self._store.remove(resource.id, key)
+            details = {"name": key.name, "group": resource.group, "kind": resource.plural, "uid": stored.uid}
+            return msgspec.json.encode(success({k: v for k, v in details.items() if v})), True
+        if "deletionTimestamp" in meta and finalizers == (meta.get("finalizers") or []):
+            return resource.encode(stored), False
+        metadata.mark_deleting(meta)
+        if finalizers:
+            meta["finalizers"] = finalizers
+        if resource.id == "namespaces":
+            content["status"] = {**content.get("status", {}), "phase": "Terminating"}
+        return self._put(resource, key, content, write), False
+
+    def _put(self, resource: Resource, key: Key, content: dict[str, Any], options: WriteOptions) -> bytes:
+        if options.dry_run:
+            return msgspec.json.encode(content)
+        kept = {name: value for name, value in content.items() if name not in ("apiVersion", "kind")}
+        kept = {"metadata": kept.pop("metadata"), **kept}
+        stored = self._store.put(resource.id, key, resource.storage_version, kept)
+        stored.views[resource.schema.token] = stored.body
+        return resource.encode(stored)
+
+    def _existing(self, resource: Resource, key: Key) -> Stored:
+        stored = self._store.get(resource.id, key)
+        if stored is None:
+            raise not_found(resource.group, resource.plural, key.name)
+        return stored
+
+    def _unused_name(self, resource: Resource, namespace: str, base: str) -> str:
+        name = metadata.generate_name(base)
+        for _ in range(_GENERATE_TRIES):
+            if self._store.get(resource.id, Key(namespace, name)) is None:
+                break
+            name = metadata.generate_name(base)
+        return name
+
+    def _check_namespace(self, resource: Resource, namespace: str) -> None:
+        if not resource.namespaced:
+            return
+        found = self._store.get("namespaces", Key("", namespace))
+        if found is None:
+            raise not_found("", "namespaces", namespace)
+        if "deletionTimestamp" in found.decode()["metadata"]:
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(resource.group, resource.plural, "", why, [cause])
+
+    def _check_preconditions(
+        self, resource: Resource, stored: Stored, meta: dict[str, Any], *, replace: bool
+    ) -> None:
+        name, version = stored.key.name, meta.get("resourceVersion") or ""
+        if replace and meta.get("uid", stored.uid) != stored.uid:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {stored.uid}"
+            raise conflict(resource.group, resource.plural, name, why)
+        if not version and replace and not resource.unconditional_update:
+            error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise unprocessable(resource.group, resource.plural, name, [error])
+        if version and version != str(stored.revision):
+            raise conflict(resource.group, resource.plural, name, _MODIFIED)
+
+    def _check_delete(self, resource: Resource, stored: Stored, options: DeleteOptions) -> None:
+        name, version = stored.key.name, str(stored.revision)
+        if options.uid and options.uid != stored.uid:
+            why = (
+                f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})."
+                " The object might have been deleted and then recreated"
+            )
+            raise conflict(resource.group, resource.kind, name, why)
+        if options.resource_version and options.resource_version != version:
+            why = (
+                f"the ResourceVersion in the precondition ({options.resource_version}) does not match the"
+                f" ResourceVersion in record ({version}). The object might have been modified"
+            )
+            raise conflict(resource.group, resource.kind, name, why)
+        if resource.id == "namespaces" and name in ("default", "kube-system"):
+            raise forbidden("", "namespaces", name, "this namespace may not be deleted", [])
+
+
+def check_kind(resource: Resource, body: dict[str, Any]) -> None:
+    """The body must be of the kind and version that its path serves; built-in kinds may leave both out."""
+    kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
+    if resource.custom and not kind:
+        raise bad_request(f"Object 'Kind' is missing in '{msgspec.json.encode(body).decode()}'")
+    if api_version and api_version != resource.api_version:
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version"
+            f" ({resource.api_version})"
+        )
+    if kind and kind != resource.kind:
+        raise bad_request(
+            f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: converting'
+            f" ({kind}) to ({resource.kind}): unknown conversion"
+        )
+    body["apiVersion"], body["kind"] = resource.api_version, resource.kind
+    if not isinstance(body.get("metadata") or {}, dict):
+        raise bad_request(f"metadata of a {resource.kind} must be an object")
+    if body.get("metadata") is None:
+        body["metadata"] = {}
+
+
+def read_fields(
+    resource: Resource, body: dict[str, Any], options: WriteOptions, *, patched: bool = False
+) -> None:
+    """Prune and default in place; say, as ``fieldValidation`` asks, what was not known.
+
+    Raises:
+        StatusError: 400 (422 for a patch) for unknown fields under Strict; 400 when a built-in kind has a field
+            of a wrong type.
+    """
+    unknown: list[str] = []
+    shown = msgspec.json.encode(body).decode() if patched and options.field_validation == "Strict" else ""
+    resource.schema.prune(body, unknown)
+    texts = [f'unknown field "{path}"' for path in unknown]
+    if texts and options.field_validation == "Strict":
+        strict = f"strict decoding error: {', '.join(texts)}"
+        if patched:
+            name = body["metadata"].get("name", "")
+            raise unprocessable(resource.group, resource.kind, name, [invalid("patch", shown, strict)])
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {strict}'
+        )
+    if options.field_validation == "Warn":
+        options.warnings += texts
+    resource.schema.default(body)
+    for error in () if resource.custom else validate(resource.schema, body):
+        if error.reason == "FieldValueTypeInvalid":
+            raise bad_request(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json:'
+                f" cannot unmarshal {type_name(error.value) if error.value is None else error.value} into Go struct"
+                f" field {resource.kind}.{error.field}"
+            )
+
+
+def _schema_errors(resource: Resource, new: dict[str, Any], old: dict[str, Any] | None) -> list[FieldError]:
+    return validate(resource.schema, new) if old is None else validate(resource.schema, new, old)
+
+
+def _isolate(
+    resource: Resource, new: dict[str, Any], old: dict[str, Any], subresource: str
+) -> dict[str, Any]:
+    """Keep a write to the object out of its status, and a write to the status out of the rest."""
+    if subresource == "finalize":
+        return old | {"metadata": dict(old["metadata"]), "spec": new.get("spec") or {}}
+    if resource.id == "namespaces":
+        new["spec"] = old["spec"]
+    if subresource == "status":
+        kept = {name: value for name, value in old.items() if name != "status"}
+        return (
+            kept
+            | {"metadata": dict(old["metadata"])}
+            | ({"status": new["status"]} if "status" in new else {})
+        )
+    if resource.status:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = old["status"]
+    return new
+
+
+def _desired(resource: Resource, content: dict[str, Any]) -> dict[str, Any]:
+    ignored = ("metadata", "status") if resource.status else ("metadata",)
+    return {name: value for name, value in content.items() if name not in ignored}
+
+
+def _namespace_pending(content: dict[str, Any]) -> bool:
+    return content["kind"] == "Namespace" and bool((content.get("spec") or {}).get("finalizers"))
+
+
+def _collector_finalizers(finalizers: list[str], propagation: str) -> list[str]:
+    """The finalizers after a deletion with this policy; without a policy those of an earlier one stay."""
+    if not propagation:
+        return finalizers
+    wanted = {"Orphan": [ORPHAN], "Foreground": [FOREGROUND]}.get(propagation, [])
+    return [name for name in finalizers if name not in (ORPHAN, FOREGROUND)] + wanted
