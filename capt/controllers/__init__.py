@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capt.runtime.controller import Controller
     from capt.runtime.manager import Manager
 
 __all__ = ["add_to"]
@@ -31,7 +34,7 @@ def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool =
         workspace_template_apply,
     )
 
-    makers = {
+    makers: dict[str, Callable[[], Controller]] = {
         "captmachine": lambda: machine.controller(manager, cross_namespace=cross_namespace),
         "captmachinedeployment": lambda: machine_deployment.controller(manager),
         "captmachineset": lambda: machine_set.controller(manager),

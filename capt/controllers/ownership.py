@@ -64,7 +64,8 @@ def claim(
     """
     if owner.metadata.deletion_timestamp is not None:
         return Claim(kept=tuple(children))
-    kept, released = [], []
+    kept: list[_T] = []
+    released: list[_T] = []
     for child in children:
         (kept if selector.matches(labels_of(child)) else released).append(child)
     adopted = [

@@ -15,6 +15,7 @@ from capt.api import CaptMachine, CaptMachineStatus, Condition, WorkspaceTemplat
 from capt.controllers import names
 from capt.controllers.machine.node_group import group_name
 from capt.controllers.machine.plan import Blocked, Keep, Observation, Plan
+from capt.controllers.wording import listed
 from capt.runtime.conditions import find_condition, is_true, set_condition
 
 READY: Final = "Ready"
@@ -69,8 +70,7 @@ def report_deletion(observation: Observation, nodes: tuple[str, ...]) -> Report:
         nodes: Nodes of the group that have to go before it.
     """
     if nodes:
-        shown = ", ".join(nodes[:5]) + (f" and {len(nodes) - 5} more" if len(nodes) > 5 else "")
-        message = f"waits for the nodes of this group to be gone: {shown}"
+        message = f"waits for the nodes of this group to be gone: {listed(nodes, 5)}"
         return _report(observation, _Verdict(False, "WaitingForNodes", message))
     message = f"waits for Workspace {_workspace(observation.machine)} and its infrastructure to be gone"
     apply = observation.apply

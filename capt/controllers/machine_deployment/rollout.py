@@ -25,6 +25,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from capt.controllers.wording import counted
+
 _DEFAULT_MAX_SURGE = 1
 _DEFAULT_MAX_UNAVAILABLE = 0
 _PERCENTAGE = re.compile(r"(\d+)%")
@@ -108,7 +110,7 @@ def plan_on_delete(*, desired: int, new: SetState, old: Sequence[SetState]) -> R
             draft.resize(
                 each,
                 each.spec_replicas - missing,
-                f"drops {_machines(missing)} that are gone: {each.replicas} of {each.spec_replicas} exist",
+                f"drops {counted(missing, 'machine')} that are gone: {each.replicas} of {each.spec_replicas} exist",
             )
             excess -= missing
     for each in old:
@@ -117,7 +119,7 @@ def plan_on_delete(*, desired: int, new: SetState, old: Sequence[SetState]) -> R
             draft.resize(
                 each,
                 draft.size(each) - step,
-                f"gives up {_machines(step)}: the deployment has {excess} more than the desired {desired}",
+                f"gives up {counted(step, 'machine')}: the deployment has {excess} more than the desired {desired}",
             )
             excess -= step
     return draft.plan()
@@ -141,9 +143,11 @@ def plan_recreate(*, desired: int, new: SetState, old: Sequence[SetState]) -> Ro
         if each.spec_replicas > 0:
             draft.resize(each, 0, "gives up all machines: Recreate starts new ones when the old are gone")
     if new.spec_replicas > desired:
-        draft.resize(new, desired, f"shrinks to the desired {_machines(desired)}")
+        draft.resize(new, desired, f"shrinks to the desired {counted(desired, 'machine')}")
     elif new.spec_replicas < desired and remaining == 0:
-        draft.resize(new, desired, f"grows to the desired {_machines(desired)}: no old machine is left")
+        draft.resize(
+            new, desired, f"grows to the desired {counted(desired, 'machine')}: no old machine is left"
+        )
     return draft.plan()
 
 
@@ -183,10 +187,6 @@ def _scaled(value: int | str | None, total: int, *, default: int, round_up: bool
     return -(-hundredths // 100) if round_up else hundredths // 100
 
 
-def _machines(count: int) -> str:
-    return f"{count} machine" if count == 1 else f"{count} machines"
-
-
 class _Draft:
     """A plan while it is made: sizes decided so far, the latest for each set."""
 
@@ -212,14 +212,16 @@ def _scale_new_set(
     draft: _Draft, *, desired: int, surge: int, new: SetState, old: Sequence[SetState]
 ) -> None:
     if new.spec_replicas > desired:
-        draft.resize(new, desired, f"shrinks to the desired {_machines(desired)}")
+        draft.resize(new, desired, f"shrinks to the desired {counted(desired, 'machine')}")
         return
     total = sum(max(each.spec_replicas, each.replicas) for each in (*old, new))
     step = min(desired + surge - total, desired - new.spec_replicas)
     if step > 0:
         limit = f"{desired} desired + {surge} surge" if surge else f"{desired} desired"
         draft.resize(
-            new, new.spec_replicas + step, f"grows by {step}: {_machines(total)} now, {limit} are allowed"
+            new,
+            new.spec_replicas + step,
+            f"grows by {step}: {counted(total, 'machine')} now, {limit} are allowed",
         )
 
 
@@ -266,10 +268,10 @@ def _safe_step(machine_set: SetState, size: int, step: int, *, spare: int) -> tu
 
 def _reason(machine_set: SetState, step: int, at_risk: int, available: int, min_available: int) -> str:
     if at_risk:
-        return f"gives up {_machines(step)}: {available} are available, {min_available} must be"
+        return f"gives up {counted(step, 'machine')}: {available} are available, {min_available} must be"
     if machine_set.available_replicas == 0 < machine_set.replicas:
-        return f"gives up {_machines(step)}: none of its {_machines(machine_set.replicas)} is available"
-    return f"stops asking for {_machines(step)} that it does not have: {machine_set.replicas} exist"
+        return f"gives up {counted(step, 'machine')}: none of its {counted(machine_set.replicas, 'machine')} is available"
+    return f"stops asking for {counted(step, 'machine')} that it does not have: {machine_set.replicas} exist"
 
 
 def _break_deadlock(draft: _Draft, *, new: SetState, old: Sequence[SetState]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from capt.api import CaptMachineDeploymentStatus, Condition
 from capt.controllers.machine_deployment.observation import Observation
 from capt.controllers.machine_deployment.progress import remaining
+from capt.controllers.wording import counted
 from capt.runtime.conditions import find_condition, set_condition
 
 
@@ -56,9 +57,9 @@ def deployment_status(observation: Observation, outcome: Outcome) -> CaptMachine
 
 def deleting_status(observation: Observation) -> CaptMachineDeploymentStatus:
     """Return the whole status of a deployment that is being deleted."""
-    machines = sum(len(each) for each in observation.machines.values())
+    machines = counted(sum(len(each) for each in observation.machines.values()), "machine")
     status = deployment_status(observation, Outcome())
-    message = f"waits for {len(observation.sets)} sets with {machines} machines to be gone"
+    message = f"waits for {counted(len(observation.sets), 'set')} with {machines} to be gone"
     conditions = set_condition(
         observation.deployment.status.conditions,
         _condition(observation, "Ready", "False", "Deleting", message),
@@ -93,7 +94,7 @@ def _conditions(
 def _available(observation: Observation, status: CaptMachineDeploymentStatus) -> Condition:
     _, max_unavailable = observation.fenceposts
     needed = observation.desired - max_unavailable
-    message = f"{status.available_replicas} machines are available, {needed} must be"
+    message = f"{counted(status.available_replicas, 'machine')} available, {needed} must be"
     if status.available_replicas >= needed:
         return _condition(observation, "Available", "True", "MinimumReplicasAvailable", message)
     return _condition(observation, "Available", "False", "MinimumReplicasUnavailable", message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -11,6 +11,7 @@ from capt.api import CaptMachine, CaptMachineSet, LabelSelector
 from capt.controllers import names
 from capt.controllers.machine_set.deletion_order import deletion_order
 from capt.controllers.machine_set.machine_manifest import machine_patch
+from capt.controllers.wording import counted, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +88,6 @@ def free_names(machine_set: CaptMachineSet, wanted: int, is_taken: Callable[[str
     return tuple(chosen)
 
 
-def summary(verb: str, machine_names: Collection[str]) -> str:
+def summary(verb: str, machine_names: Sequence[str]) -> str:
     """Return one sentence about several machines; of many, the first ten are named."""
-    listed = list(machine_names)
-    shown = ", ".join(listed[:10])
-    rest = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
-    noun = "machine" if len(listed) == 1 else "machines"
-    return f"{verb} {len(listed)} {noun}: {shown}{rest}"
+    return f"{verb} {counted(len(machine_names), 'machine')}: {listed(machine_names, 10)}"

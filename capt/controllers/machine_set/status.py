@@ -9,6 +9,7 @@ from typing import Final
 from capt.api import CaptMachine, CaptMachineSetStatus, Condition
 from capt.controllers.machine.availability import available_at, is_available, is_ready
 from capt.controllers.machine_set.plan import MachinePlan, Observation
+from capt.controllers.wording import counted, listed
 from capt.runtime.conditions import find_condition, set_condition
 
 _SHOWN_FAILURES: Final = 3
@@ -64,7 +65,7 @@ def _ready(
     desired = observation.machine_set.spec.replicas
     counts = f"{status.available_replicas} of {desired} machines are available"
     if observation.machine_set.metadata.deletion_timestamp is not None:
-        message = f"waits for {len(observation.machines)} machines to be gone"
+        message = f"waits for {counted(len(observation.machines), 'machine')} to be gone"
         return _condition(observation, "Ready", "False", "Deleting", message)
     if failure:
         return _condition(observation, "Ready", "False", "FailedCreate", f"{counts}; {failure}")
@@ -89,7 +90,7 @@ def _failures(machines: Sequence[CaptMachine]) -> str:
         if ready is not None and ready.status != "True" and ready.reason == "WorkspaceError":
             by_message.setdefault(ready.message, []).append(machine.metadata.name)
     shown = [
-        f"{', '.join(names[:_SHOWN_FAILURES])}{' and others' if len(names) > _SHOWN_FAILURES else ''}: {message}"
+        f"{listed(names, _SHOWN_FAILURES)}: {message}"
         for message, names in list(by_message.items())[:_SHOWN_FAILURES]
     ]
     more = len(by_message) - len(shown)
