@@ -74,12 +74,11 @@ class Gate:
         # the plugin cache is not safe for concurrent init (hashicorp/terraform#31964: "text file busy")
         self.init = asyncio.Lock()
 
-    async def guard(self) -> None:
-        """Run until cancelled, which says that the manager stops; then close the gate in time."""
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._clock.call_later(DRAIN_SECONDS, self.closed.set)
+    def guard(self) -> Awaitable[None]:
+        """Return what to await until cancelled, which says that the manager stops; the gate then closes in time."""
+        cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        cancelled.add_done_callback(lambda _: self._clock.call_later(DRAIN_SECONDS, self.closed.set))
+        return cancelled
 
 
 def find_cli(*names: str) -> Path | None:

@@ -5,7 +5,7 @@ plan in Terraform's words, a changed variable is a change to apply, outputs that
 them. What a cloud would decide (ids, addresses) is a hash of the Workspace's uid: the same in every run, different
 for every Workspace.
 
-All chance comes from a seed, the uid and a counter, so that a run can be repeated.
+All chance comes from a seed, the Workspace's name and a counter, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -184,9 +184,10 @@ class SimulatedExecutor:
         return probability > 0 and self._roll(workspace, what) < probability
 
     def _roll(self, workspace: WorkspaceInput, what: str) -> float:
-        self._rolls[workspace.uid, what] += 1
-        number = self._rolls[workspace.uid, what]
-        chance = random.Random(f"{self._simulation.seed}/{workspace.uid}/{what}/{number}")  # noqa: S311 - repeatable
+        # by name, since uids differ from run to run
+        self._rolls[workspace.name, what] += 1
+        number = self._rolls[workspace.name, what]
+        chance = random.Random(f"{self._simulation.seed}/{workspace.name}/{what}/{number}")  # noqa: S311 - repeatable
         return chance.random()
 
 

@@ -273,7 +273,7 @@ async def test_a_stop_gives_commands_a_while_and_then_ends_them(tmp_path: Path) 
     gate = Gate(2, clock)
     executor = CliExecutor(cli=cli, root=tmp_path / "t", gate=gate)
     asked = replace(INPUT, environment={"RUNS": str(tmp_path / "runs")})
-    guard = asyncio.create_task(gate.guard())
+    guard = asyncio.ensure_future(gate.guard())
     async with fifo(tmp_path / "runs.started") as started:
         running = asyncio.create_task(executor.observe(asked))
         await started.readline()
