@@ -199,39 +199,33 @@ class Api:
 
     def _answer_about_server(self, request: web.BaseRequest, path: str) -> web.Response:
         """Health, version, discovery, OpenAPI."""
+        parts = [part for part in path.split("/") if part]
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
-        parts = [part for part in path.split("/") if part]
-        shown: dict[str, Any] | None = None
-        content_type = "application/json"
-        wants_aggregated = "APIGroupDiscoveryList" in request.headers.get("Accept", "")
-        match parts:
-            case ["healthz" | "livez" | "readyz", *_]:
-                return web.Response(text="ok")
-            case ["version"]:
-                shown = discovery.VERSION
-            case ["api" | "apis" as root] if wants_aggregated:
-                shown = discovery.aggregated(self._catalogue, core=root == "api")
-                content_type = discovery.AGGREGATED
-            case ["api"]:
-                shown = discovery.core_versions()
-            case ["apis"]:
-                shown = discovery.groups(self._catalogue)
-            case ["apis", name] if versions := self._catalogue.groups().get(name):
-                shown = {"kind": "APIGroup", "apiVersion": "v1", **discovery.group(name, versions)}
-            case ["api", version]:
-                shown = discovery.resources(self._catalogue, "", version)
-            case ["apis", name, version]:
-                shown = discovery.resources(self._catalogue, name, version)
-            case ["openapi", "v2"]:
-                shown = openapi.swagger(self._catalogue)
-            case ["openapi", "v3"]:
-                shown = openapi.index(self._catalogue)
-            case ["openapi", "v3", *rest]:
-                shown = openapi.document(self._catalogue, "/".join(rest))
-        if shown is None:
+        if f"/{parts[0] if parts else ''}" in _PROBES:
+            return web.Response(text="ok")
+        aggregated = "APIGroupDiscoveryList" in request.headers.get("Accept", "")
+        if aggregated and parts in (["api"], ["apis"]):
+            shown = discovery.aggregated(self._catalogue, core=parts == ["api"])
+            return _json(msgspec.json.encode(shown), content_type=discovery.AGGREGATED)
+        document = (
+            self._openapi(parts[1:])
+            if parts[:1] == ["openapi"]
+            else discovery.document(self._catalogue, parts)
+        )
+        if document is None:
             raise no_such_path()
-        return _json(msgspec.json.encode(shown), content_type=content_type)
+        return _json(msgspec.json.encode(document))
+
+    def _openapi(self, parts: list[str]) -> dict[str, Any] | None:
+        match parts:
+            case ["v2"]:
+                return openapi.swagger(self._catalogue)
+            case ["v3"]:
+                return openapi.index(self._catalogue)
+            case ["v3", *rest]:
+                return openapi.document(self._catalogue, "/".join(rest))
+        return None
 
     async def _get(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
         stored = self._stored(info, resource)

@@ -1,4 +1,4 @@
-"""Request bodies: JSON or YAML in, objects out, with repeated fields noticed."""
+"""Request bodies: JSON, YAML or protobuf in, objects out, with repeated fields noticed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import msgspec
 import yaml
 
 from capt.embedded.errors import bad_request, unsupported_media_type
+from capt.embedded.protobuf import decode_protobuf
 
 _JSON, _YAML = "application/json", "application/yaml"
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class _Repeated(dict[str, Any]):
@@ -23,14 +25,16 @@ def decode_body(raw: bytes, content_type: str, *, find_repeated: bool) -> tuple[
     """The decoded body, and the paths of fields that occur twice (the last one counts).
 
     Raises:
-        StatusError: 400 for a malformed body, 415 for a format other than JSON and YAML.
+        StatusError: 400 for a malformed body, 415 for any other format.
     """
     media_type = content_type.partition(";")[0].strip()
     try:
         if media_type == _YAML:
             return yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), []  # noqa: S506 - both are safe
+        if media_type == _PROTOBUF:
+            return decode_protobuf(raw), []
         if media_type not in ("", _JSON) and not media_type.endswith("+json"):
-            raise unsupported_media_type([_JSON, _YAML])
+            raise unsupported_media_type([_JSON, _YAML, _PROTOBUF])
         if not find_repeated:
             return msgspec.json.decode(raw), []
         return _decode_finding_repeated(raw)

@@ -25,6 +25,14 @@ CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
+_FORBIDDEN = {
+    "$ref": "$ref is not supported",
+    "definitions": "definitions is not supported",
+    "patternProperties": "patternProperties is not supported",
+    "dependencies": "dependencies is not supported",
+    "uniqueItems": "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+}
+
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _FLAG = {"type": "boolean"}
@@ -177,14 +185,16 @@ def _validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[Field
     for index, version in enumerate(versions):
         yield from _version_errors(version, f"spec.versions[{index}]")
     if old is not None and is_established(old):
-        for name, before, after in (
-            ("scope", old["spec"].get("scope"), spec.get("scope")),
-            ("names.kind", old["spec"]["names"].get("kind"), names.get("kind")),
-            ("names.plural", old["spec"]["names"].get("plural"), plural),
-            ("group", old["spec"].get("group"), group),
-        ):
-            if before != after:
-                yield invalid(f"spec.{name}", after, "field is immutable")
+        yield from _immutable_errors(spec, old["spec"])
+
+
+def _immutable_errors(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
+    for name, before, after in (
+        *((name, old.get(name), spec.get(name)) for name in ("scope", "group")),
+        *((f"names.{name}", old["names"].get(name), spec["names"].get(name)) for name in ("kind", "plural")),
+    ):
+        if before != after:
+            yield invalid(f"spec.{name}", after, "field is immutable")
 
 
 def _name_errors(names: dict[str, Any]) -> Iterator[FieldError]:
@@ -238,38 +248,7 @@ def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[F
     if not isinstance(node, dict):
         yield invalid(path, str(node), "must be a schema")
         return
-    kind = node.get("type", "")
-    untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
-    if kind and kind not in _TYPES:
-        yield not_supported(f"{path}.type", kind, _TYPES)
-    elif spine and not kind and not untyped:
-        yield required(f"{path}.type", "must not be empty for specified object fields")
-    for word, text in (
-        ("$ref", "$ref is not supported"),
-        ("definitions", "definitions is not supported"),
-        ("patternProperties", "patternProperties is not supported"),
-        ("dependencies", "dependencies is not supported"),
-        ("uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
-    ):
-        if node.get(word):
-            yield forbidden_field(f"{path}.{word}", text)
-    if not spine:
-        for word in ("default", "additionalProperties", "nullable"):
-            if node.get(word):
-                yield forbidden_field(f"{path}.{word}", "must be undefined to be structural")
-    if node.get("properties") and node.get("additionalProperties"):
-        text = "additionalProperties and properties are mutual exclusive"
-        yield forbidden_field(f"{path}.additionalProperties", text)
-    if spine and kind == "array" and "items" not in node:
-        yield required(f"{path}.items", "must be specified")
-    if node.get("x-kubernetes-list-type") == "map" and not node.get("x-kubernetes-list-map-keys"):
-        text = "must not be empty if x-kubernetes-list-type is map"
-        yield required(f"{path}.x-kubernetes-list-map-keys", text)
-    try:
-        compile_pattern(node.get("pattern", ""))
-    except re.error as error:
-        text = f"must be a valid regular expression, but isn't: {error}"
-        yield invalid(f"{path}.pattern", node["pattern"], text)
+    yield from _node_errors(node, path, spine=spine)
     for name, child in (node.get("properties") or {}).items():
         yield from _structure_errors(child, f"{path}.properties[{name}]", spine=spine)
     for word in ("additionalProperties", "items"):
@@ -280,6 +259,37 @@ def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[F
             yield from _structure_errors(child, f"{path}.{word}[{index}]", spine=False)
     if node.get("not"):
         yield from _structure_errors(node["not"], f"{path}.not", spine=False)
+
+
+def _node_errors(node: dict[str, Any], path: str, *, spine: bool) -> Iterator[FieldError]:
+    kind = node.get("type", "")
+    untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+    if kind and kind not in _TYPES:
+        yield not_supported(f"{path}.type", kind, _TYPES)
+    elif spine and not kind and not untyped:
+        yield required(f"{path}.type", "must not be empty for specified object fields")
+    for word, text in _FORBIDDEN.items():
+        if node.get(word):
+            yield forbidden_field(f"{path}.{word}", text)
+    for word in () if spine else ("default", "additionalProperties", "nullable"):
+        if node.get(word):
+            yield forbidden_field(f"{path}.{word}", "must be undefined to be structural")
+    if node.get("properties") and node.get("additionalProperties"):
+        yield forbidden_field(
+            f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
+        )
+    if spine and kind == "array" and "items" not in node:
+        yield required(f"{path}.items", "must be specified")
+    if node.get("x-kubernetes-list-type") == "map" and not node.get("x-kubernetes-list-map-keys"):
+        yield required(
+            f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
+        )
+    try:
+        compile_pattern(node.get("pattern", ""))
+    except re.error as error:
+        yield invalid(
+            f"{path}.pattern", node["pattern"], f"must be a valid regular expression, but isn't: {error}"
+        )
 
 
 def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:

@@ -21,25 +21,32 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 _SUBRESOURCE_VERBS = ["get", "patch", "update"]
 
 
-def core_versions() -> dict[str, Any]:
-    """``/api``."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def document(catalogue: Catalogue, parts: list[str]) -> dict[str, Any] | None:
+    """The document at ``/version``, ``/api...`` or ``/apis...``, given as the parts of the path; None for other paths."""
+    groups = catalogue.groups()
+    match parts:
+        case ["version"]:
+            return VERSION
+        case ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+        case ["apis"]:
+            listed = [_group(name, versions) for name, versions in sorted(groups.items()) if name]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
+        case ["apis", name] if name in groups:
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, groups[name])}
+        case ["api", version]:
+            return _resources(catalogue, "", version)
+        case ["apis", name, version]:
+            return _resources(catalogue, name, version)
+    return None
 
 
-def groups(catalogue: Catalogue) -> dict[str, Any]:
-    """``/apis``."""
-    listed = [group(name, versions) for name, versions in sorted(catalogue.groups().items()) if name]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
-
-
-def group(name: str, versions: list[str]) -> dict[str, Any]:
-    """``/apis/<group>``, without kind and version when it is an item of the list."""
+def _group(name: str, versions: list[str]) -> dict[str, Any]:
     shown = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {"name": name, "versions": shown, "preferredVersion": shown[0]}
 
 
-def resources(catalogue: Catalogue, group_name: str, version: str) -> dict[str, Any] | None:
-    """``/api/v1`` and ``/apis/<group>/<version>``; None when that is not served."""
+def _resources(catalogue: Catalogue, group_name: str, version: str) -> dict[str, Any] | None:
     served = [r for r in catalogue if r.group == group_name and r.version == version]
     if not served:
         return None

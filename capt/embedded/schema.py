@@ -160,31 +160,22 @@ class Schema:
 
     def default(self, value: Any) -> None:
         """Set defaults in place; nulls that the schema forbids go, so that the default takes their place."""
-        if isinstance(value, list):
-            if self.items is not None:
-                for item in value:
-                    self.items.default(item)
-            return
+        if isinstance(value, list) and self.items is not None:
+            for item in value:
+                self.items.default(item)
         if not isinstance(value, dict):
             return
-        for name, child in self.properties.items():
-            present = value.get(name, _MISSING)
-            if present is _MISSING or (present is None and not child.nullable):
-                if child.default_value is not _MISSING:
-                    value[name] = _plain_copy(child.default_value)
-                elif present is None:
-                    del value[name]
-                    continue
-                else:
-                    continue
-            child.default(value[name])
         if self.additional is not None:
-            for name in tuple(value):
-                if name not in self.properties:
-                    if value[name] is None and not self.additional.nullable:
-                        del value[name]
-                    else:
-                        self.additional.default(value[name])
+            children = dict.fromkeys(value, self.additional) | self.properties
+        else:
+            children = self.properties
+        for name, child in children.items():
+            if name in value and value[name] is None and not child.nullable:
+                del value[name]
+            if name not in value and child.default_value is not _MISSING:
+                value[name] = _plain_copy(child.default_value)
+            if name in value:
+                child.default(value[name])
 
     def cel_value(self, value: Any) -> Any:
         """``value`` as rules see it: names escaped, times, durations and bytes typed, metadata cut to the names."""
