@@ -22,13 +22,10 @@ from pathlib import Path
 
 from capt.assets import manifests
 from capt.embedded import ApiServer, ServerOptions
+from capt.errors import StartError
 from capt.install import definitions, install_definitions
 from capt.runtime import Client, ClusterConfig, HttpTransport, SystemClock
 from capt.terraform import standing_resources
-
-
-class DataDirectoryError(Exception):
-    """The data directory cannot be used; the message is one line that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +54,7 @@ async def embedded_home(data_dir: Path | None) -> AsyncIterator[EmbeddedHome]:
             unless Terraform state in it holds resources: then its path is printed to standard error.
 
     Raises:
-        DataDirectoryError: The directory is in use by another manager, or cannot be written.
+        StartError: The directory is in use by another manager, or cannot be written.
     """
     with _directory(data_dir) as folder, _locked(folder):
         async with ApiServer(ServerOptions(data_dir=folder / "apiserver")) as server:
@@ -80,7 +77,7 @@ def _directory(data_dir: Path | None) -> Iterator[Path]:
         try:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise DataDirectoryError(f"--data-dir {data_dir}: {error.strerror}") from error
+            raise StartError(f"--data-dir {data_dir}: {error.strerror}") from error
         yield data_dir
         return
     folder = Path(tempfile.mkdtemp(prefix="capt-"))
@@ -101,12 +98,12 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock = (folder / "lock").open("a")
     except OSError as error:
-        raise DataDirectoryError(f"--data-dir {folder}: {error.strerror}") from error
+        raise StartError(f"--data-dir {folder}: {error.strerror}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataDirectoryError(
+            raise StartError(
                 f"--data-dir {folder}: another manager is using it; stop that one or choose another directory"
             ) from None
         yield

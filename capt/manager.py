@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from capt import __version__
+from capt.errors import StartError
 
 if TYPE_CHECKING:
     from capt.embedded_home import EmbeddedHome
@@ -61,10 +62,6 @@ class Options:
     log_level: str
 
 
-class UsageError(Exception):
-    """What the user asked for cannot be; the message is one line that says what to change."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the manager until SIGTERM or SIGINT.
 
@@ -78,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(format=options.log_format, level=options.log_level)
     try:
         asyncio.run(_run(options))
-    except (UsageError, ConfigError) as error:
+    except (StartError, ConfigError) as error:
         return _fail(str(error))
     except ExceptionGroup as group:
         return _fail("; ".join(_leaves(group)))
@@ -293,22 +290,24 @@ def default_data_dir() -> Path:
 def _cluster(options: Options) -> ClusterConfig:
     from capt.runtime import ClusterConfig
 
-    if options.kubeconfig or options.context:
+    if options.kubeconfig:
         return ClusterConfig.from_kubeconfig(options.kubeconfig, options.context)
-    return ClusterConfig.default()
+    return ClusterConfig.default(options.context)
 
 
 async def _reach(config: ClusterConfig) -> None:
-    """Ask the API server for its version, so that a wrong address or credential is one line, not a retry loop."""
+    """Ask the API server what only those it knows may ask, so that a wrong address or credential is one line, not a retry loop."""
     from capt.runtime import ApiError, ConnectionFailed, HttpTransport, RequestTimeout, raise_for_status
 
     try:
         async with HttpTransport(config) as transport:
-            raise_for_status(await transport.request("GET", "/version", timeout=_REACH_SECONDS))
+            raise_for_status(await transport.request("GET", "/api", timeout=_REACH_SECONDS))
     except (ConnectionFailed, RequestTimeout) as error:
-        raise UsageError(f"cannot reach the API server at {config.url}: {error}") from error
+        raise StartError(f"cannot reach the API server of {config.source}: {error}") from error
     except ApiError as error:
-        raise UsageError(f"the API server at {config.url} answered {error.status} {error.message}") from error
+        raise StartError(
+            f"the API server of {config.source} answered {error.status} {error.message}"
+        ) from error
 
 
 def _installed_engine() -> Engine:

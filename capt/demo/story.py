@@ -150,7 +150,7 @@ async def _delete(stage: _Stage, created: list[tuple[Kind[Any], str]]) -> None:
     for kind, name in reversed(created):
         await stage.client.delete(kind, _NAMESPACE, name)
     await stage.until("everything deleted", lambda tree: tree.empty, lambda _: None)
-    kinds = (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, _WORKSPACE, TEMPLATE)
+    kinds: tuple[Kind[Any], ...] = (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, _WORKSPACE, TEMPLATE)
     left = {kind.resource.plural: len(await stage.client.list_live(kind)) for kind in kinds}
     stage.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))
     if any(left.values()):

@@ -1,0 +1,418 @@
+"""Template and apply to Workspace and back, over HTTP, with a provider that is not ours."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from capt import controllers
+from capt.api import Workspace, WorkspaceTemplateApply
+from capt.assets import manifests
+from capt.controllers import names
+from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
+from capt.controllers.workspace import RETAINED_ANNOTATION
+from capt.controllers.workspace_template_apply.deletion import ABANDON_ANNOTATION
+from capt.install import definitions, install_definitions
+from capt.runtime import Manager, SystemClock
+from capt.runtime.conditions import find_condition
+from tests.support.cluster import NAMESPACE, Cluster
+from tests.support.neutral_provider import WORKSPACE, NeutralProvider, neutral_provider
+from tests.support.running import QUIET, running
+
+CHAIN = frozenset({"workspacetemplate", "workspacetemplateapply"})
+MODULE = 'variable "size" { default = "" }\noutput "size" { value = var.size }\n'
+
+
+@pytest.fixture
+async def provider(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[NeutralProvider]:
+    """A provider, and the two controllers of the chain."""
+    ages = getattr(request, "param", True)
+    async with neutral_provider(cluster.config, ages=ages) as running_provider, chain(cluster):
+        yield running_provider
+
+
+either_provider = pytest.mark.parametrize(
+    "provider", [True, False], ids=["with-observed-generation", "without"], indirect=True
+)
+
+
+@contextlib.asynccontextmanager
+async def chain(cluster: Cluster) -> AsyncIterator[Manager]:
+    manager = Manager(cluster.config, QUIET)
+    controllers.add_to(manager, enabled=CHAIN, cross_namespace=False)
+    async with running(manager):
+        yield manager
+
+
+def template(module: str = MODULE, name: str = "small") -> dict[str, Any]:
+    return {
+        "apiVersion": "infrastructure.cluster.x-k8s.io/v1beta1",
+        "kind": "WorkspaceTemplate",
+        "metadata": {"name": name},
+        "spec": {"template": {"spec": {"forProvider": {"source": "Inline", "module": module}}}},
+    }
+
+
+def apply_of(name: str = "one", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "infrastructure.cluster.x-k8s.io/v1beta1",
+        "kind": "WorkspaceTemplateApply",
+        "metadata": {"name": name},
+        "spec": {"templateRef": {"name": "small"}, **spec},
+    }
+
+
+def workspace_of(name: str = "one") -> str:
+    return names.workspace_name(NAMESPACE, name)
+
+
+async def get(cluster: Cluster, name: str = "one") -> WorkspaceTemplateApply | None:
+    return await cluster.observer.client.get(APPLY, NAMESPACE, name)
+
+
+async def get_workspace(cluster: Cluster, name: str = "one") -> Workspace | None:
+    return await cluster.observer.client.get(WORKSPACE, "", workspace_of(name))
+
+
+async def reason(cluster: Cluster, name: str = "one") -> str:
+    """Return the reason of Ready, for the apply as it is now; empty while that is not known."""
+    apply = await get(cluster, name)
+    ready = find_condition(apply.status.conditions, "Ready") if apply else None
+    if apply is None or ready is None or apply.status.observed_generation != apply.metadata.generation:
+        return ""
+    return ready.reason
+
+
+async def until_reason(cluster: Cluster, expected: str, name: str = "one") -> WorkspaceTemplateApply:
+    async def reached() -> bool:
+        return await reason(cluster, name) == expected
+
+    await cluster.observer.until(reached)
+    apply = await get(cluster, name)
+    assert apply is not None
+    return apply
+
+
+async def until_output(cluster: Cluster, value: Any) -> WorkspaceTemplateApply:
+    async def reached() -> bool:
+        apply = await get(cluster)
+        return (
+            apply is not None
+            and apply.status.outputs.get("size") == value
+            and await reason(cluster) == "Available"
+        )
+
+    await cluster.observer.until(reached)
+    apply = await get(cluster)
+    assert apply is not None
+    return apply
+
+
+async def until_gone(cluster: Cluster, name: str = "one") -> None:
+    async def gone() -> bool:
+        return await get(cluster, name) is None
+
+    await cluster.observer.until(gone)
+
+
+async def patch(cluster: Cluster, spec: dict[str, Any], name: str = "one") -> None:
+    await cluster.client.patch(APPLY, NAMESPACE, name, {"spec": spec})
+
+
+async def message(cluster: Cluster, name: str = "one") -> str:
+    apply = await get(cluster, name)
+    ready = find_condition(apply.status.conditions, "Ready") if apply else None
+    return ready.message if ready else ""
+
+
+@either_provider
+async def test_ready(cluster: Cluster, provider: NeutralProvider) -> None:
+    """An apply is Ready with the outputs of its Workspace, for two writes of its status and none afterwards."""
+    await cluster.apply(template(), apply_of(variables={"size": "s"}, values={"list": [1, {"a": True}]}))
+    apply = await until_reason(cluster, "Available")
+    assert apply.status.applied
+    assert apply.status.workspace_name == workspace_of()
+    assert apply.status.outputs == {"id": f"i-{workspace_of()}", "size": "s", "list": [1, {"a": True}]}
+    workspace = await get_workspace(cluster)
+    assert workspace is not None
+    assert (
+        apply.status.last_applied_revision
+        == workspace.metadata.annotations[names.WORKSPACE_REVISION_ANNOTATION]
+    )
+    before = cluster.writes(user_agent="capt/")
+    assert before.count("create workspaces") == 1
+    assert before.count("patch workspaces") == 0
+    assert before.count("patch workspacetemplateapplies/status") == 2
+
+    await cluster.apply(apply_of("two", variables={"size": "s"}))
+    await until_reason(cluster, "Available", "two")
+    after = cluster.writes(user_agent="capt/")
+    assert after.count("patch workspacetemplateapplies/status") == 4
+
+
+async def test_field_that_the_provider_does_not_know(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A field that the provider's CRD drops is written once, and does not keep the apply from being Ready."""
+    (definition,) = definitions(manifests() / "workspace")
+    for version in definition["spec"]["versions"]:
+        parameters = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["forProvider"]
+        del parameters["properties"]["planArgs"]
+    await install_definitions(cluster.client, [definition], SystemClock())
+    base = template()
+    base["spec"]["template"]["spec"]["forProvider"]["planArgs"] = ["-lock=false"]
+    await cluster.apply(base, apply_of(variables={"size": "s"}))
+    await until_output(cluster, "s")
+    await patch(cluster, {"variables": {"size": "m"}})
+    await until_output(cluster, "m")
+    assert cluster.writes(user_agent="capt/").count("patch workspaces") == 1
+
+
+@either_provider
+async def test_updates(cluster: Cluster, provider: NeutralProvider) -> None:
+    """Changed variables and a changed template reach the Workspace, and Ready waits for Terraform each time."""
+    await cluster.apply(template(), apply_of(variables={"size": "s"}))
+    first = await until_output(cluster, "s")
+    provider.idle = True
+    await patch(cluster, {"variables": {"size": "m"}})
+    await until_reason(cluster, "Applying")
+    await provider.awake()
+    second = await until_output(cluster, "m")
+    assert first.status.last_applied_revision != second.status.last_applied_revision
+
+    new = {"template": {"spec": {"forProvider": {"module": MODULE + "# new"}}}}
+    await cluster.client.patch(TEMPLATE, NAMESPACE, "small", {"spec": new})
+
+    async def arrived() -> bool:
+        workspace = await get_workspace(cluster)
+        return workspace is not None and workspace.spec.for_provider.module.endswith("# new")
+
+    await cluster.observer.until(arrived)
+
+
+async def test_removed_variable(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A variable that is no longer given does not linger on the Workspace."""
+    await cluster.apply(template(), apply_of(variables={"size": "s", "extra": "x"}))
+    await until_output(cluster, "s")
+    await patch(cluster, {"variables": {"extra": None, "size": "m"}})
+    apply = await until_output(cluster, "m")
+    assert "extra" not in apply.status.outputs
+
+
+@either_provider
+async def test_drift(cluster: Cluster, provider: NeutralProvider) -> None:
+    """What somebody changes on the Workspace is changed back, and a deleted Workspace is made again."""
+    await cluster.apply(template(), apply_of(variables={"size": "s"}))
+    await until_output(cluster, "s")
+    spoiled = {"spec": {"forProvider": {"varmap": {"size": "spoiled"}}}}
+    await cluster.client.patch(WORKSPACE, "", workspace_of(), spoiled)
+
+    async def repaired() -> bool:
+        workspace = await get_workspace(cluster)
+        return workspace is not None and workspace.spec.for_provider.varmap == {"size": "s"}
+
+    await cluster.observer.until(repaired)
+    before = await get_workspace(cluster)
+    assert before is not None
+    await cluster.client.delete(WORKSPACE, "", workspace_of())
+
+    async def replaced() -> bool:
+        workspace = await get_workspace(cluster)
+        return workspace is not None and workspace.metadata.uid != before.metadata.uid
+
+    await cluster.observer.until(replaced)
+    await until_output(cluster, "s")
+
+
+@either_provider
+async def test_failure(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A failure shows the provider's words, as a condition and as one Warning event; a fixed template heals it."""
+    provider.failures["broken"] = "create failed: no such region"
+    await cluster.apply(template("# broken"), apply_of())
+    apply = await until_reason(cluster, "WorkspaceError")
+    assert await message(cluster) == "create failed: no such region"
+    assert apply.status.last_failure_message == "create failed: no such region"
+    good = {"template": {"spec": {"forProvider": {"module": MODULE}}}}
+    await cluster.client.patch(TEMPLATE, NAMESPACE, "small", {"spec": good})
+    apply = await until_reason(cluster, "Available")
+    assert apply.status.last_failure_message is None
+
+
+async def test_injection(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A value that would break out of its place in the module never reaches a Workspace."""
+    await cluster.apply(template('output "x" { value = "${v}" }'), apply_of(variables={"v": '"'}))
+    await until_reason(cluster, "UnsafeVariable")
+    assert "variable 'v'" in await message(cluster)
+    assert await get_workspace(cluster) is None
+    await patch(cluster, {"variables": {"v": "fine"}})
+    await until_reason(cluster, "Available")
+
+
+async def test_missing_template(cluster: Cluster, provider: NeutralProvider) -> None:
+    """An apply may come before its template."""
+    await cluster.apply(apply_of())
+    await until_reason(cluster, "TemplateNotFound")
+    await cluster.apply(template())
+    await until_reason(cluster, "Available")
+
+
+async def test_foreign_workspace(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A Workspace of the same name that is not ours is reported, never touched, and outlives the apply."""
+    body = {
+        "metadata": {"name": workspace_of()},
+        "spec": {"forProvider": {"source": "Inline", "module": "# foreign"}},
+    }
+    await cluster.client.create(WORKSPACE, body)
+    await cluster.apply(template(), apply_of())
+    await until_reason(cluster, "WorkspaceConflict")
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await until_gone(cluster)
+    workspace = await get_workspace(cluster)
+    assert workspace is not None
+    assert workspace.spec.for_provider.module == "# foreign"
+    assert workspace.metadata.deletion_timestamp is None
+
+
+async def test_deletion(cluster: Cluster, provider: NeutralProvider) -> None:
+    """An apply goes when its Workspace is gone, and says why that takes so long."""
+    await cluster.apply(template(), apply_of())
+    await until_reason(cluster, "Available")
+    provider.stuck = True
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+
+    async def told() -> bool:
+        return "it is in use" in await message(cluster)
+
+    await cluster.observer.until(told)
+    provider.stuck = False
+    await provider.awake()
+    await until_gone(cluster)
+    assert await get_workspace(cluster) is None
+
+
+async def test_abandonment(cluster: Cluster, provider: NeutralProvider) -> None:
+    """The annotation lets an apply go whose infrastructure cannot be destroyed."""
+    await cluster.apply(template(), apply_of())
+    await until_reason(cluster, "Available")
+    provider.stuck = True
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await cluster.client.patch(
+        APPLY, NAMESPACE, "one", {"metadata": {"annotations": {ABANDON_ANNOTATION: "true"}}}
+    )
+    await until_gone(cluster)
+    workspace = await get_workspace(cluster)
+    assert workspace is not None
+    assert workspace.spec.deletion_policy == "Orphan"
+
+
+@either_provider
+async def test_retention(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A retained Workspace stays, orphaned and marked, and is taken over when the apply comes back."""
+    await cluster.apply(template(), apply_of(variables={"size": "s"}, retainWorkspaceOnDelete=True))
+    await until_output(cluster, "s")
+    before = await get_workspace(cluster)
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await until_gone(cluster)
+    kept = await get_workspace(cluster)
+    assert before is not None
+    assert kept is not None
+    assert kept.metadata.deletion_timestamp is None
+    assert kept.spec.deletion_policy == "Orphan"
+    assert RETAINED_ANNOTATION in kept.metadata.annotations
+
+    await cluster.apply(apply_of(variables={"size": "m"}))
+    await until_output(cluster, "m")
+    taken = await get_workspace(cluster)
+    assert taken is not None
+    assert taken.metadata.uid == before.metadata.uid
+    assert taken.spec.deletion_policy == "Delete"
+    assert RETAINED_ANNOTATION not in taken.metadata.annotations
+
+
+async def test_waits(cluster: Cluster, provider: NeutralProvider) -> None:
+    """An apply waits for applies and Secrets, and says for which."""
+    await cluster.apply(template(), apply_of("two", waitForWorkspaces=[{"name": "one"}]))
+    await until_reason(cluster, "WaitingForWorkspaces", "two")
+    assert "default/one" in await message(cluster, "two")
+    assert await get_workspace(cluster, "two") is None
+    await cluster.apply(apply_of())
+    await until_reason(cluster, "Available", "two")
+    await cluster.apply(apply_of("three", waitForSecrets=[{"name": "credentials", "namespace": NAMESPACE}]))
+    await until_reason(cluster, "WaitingForSecrets", "three")
+    await cluster.client.create(SECRET, {"metadata": {"name": "credentials", "namespace": NAMESPACE}})
+    # Secrets are not watched; any event of the apply makes it look again
+    await patch(cluster, {"variables": {"a": "b"}}, "three")
+    await until_reason(cluster, "Available", "three")
+
+
+async def test_circle(cluster: Cluster, provider: NeutralProvider) -> None:
+    """Applies that wait for each other say so, and can still be deleted."""
+    await cluster.apply(
+        template(),
+        apply_of("one", waitForWorkspaces=[{"name": "two"}]),
+        apply_of("two", waitForWorkspaces=[{"name": "one"}]),
+    )
+
+    async def named() -> bool:
+        return "default/one waits for default/two waits for default/one" in await message(cluster)
+
+    await cluster.observer.until(named)
+    for name in ("one", "two"):
+        await cluster.client.delete(APPLY, NAMESPACE, name)
+        await until_gone(cluster, name)
+
+
+async def test_order_of_deletion(cluster: Cluster, provider: NeutralProvider) -> None:
+    """What stands on an infrastructure goes before it, even when both are deleted at once, base first."""
+    await cluster.apply(template(), apply_of(), apply_of("two", waitForWorkspaces=[{"name": "one"}]))
+    await until_reason(cluster, "Available", "two")
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await until_reason(cluster, "WaitingForDependents")
+    assert "default/two" in await message(cluster)
+    workspace = await get_workspace(cluster)
+    assert workspace is not None
+    assert workspace.metadata.deletion_timestamp is None
+    await cluster.client.delete(APPLY, NAMESPACE, "two")
+    await until_gone(cluster, "two")
+    await until_gone(cluster)
+
+
+async def test_template_in_use(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A template that is deleted stays, and says who uses it, until nobody does."""
+    await cluster.apply(template(), apply_of())
+    await until_reason(cluster, "Available")
+    await cluster.client.delete(TEMPLATE, NAMESPACE, "small")
+
+    async def held() -> bool:
+        found = await cluster.observer.client.get(TEMPLATE, NAMESPACE, "small")
+        ready = find_condition(found.status.conditions, "Ready") if found else None
+        return ready is not None and ready.reason == "InUse" and "default/one" in ready.message
+
+    await cluster.observer.until(held)
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await cluster.observer.gone(TEMPLATE)
+
+
+async def test_left_by_the_go_original(cluster: Cluster, provider: NeutralProvider) -> None:
+    """A Workspace that the Go original made is taken over in place: same object, same Terraform state."""
+    legacy = {
+        "metadata": {"name": "one-legacy", "annotations": {"crossplane.io/external-name": "one-legacy"}},
+        "spec": {"forProvider": {"source": "Inline", "module": MODULE}},
+    }
+    before = await cluster.client.create(WORKSPACE, legacy)
+    await cluster.apply(apply_of())
+    await until_reason(cluster, "TemplateNotFound")
+    await cluster.client.patch(
+        APPLY, NAMESPACE, "one", {"status": {"workspaceName": "one-legacy"}}, subresource="status"
+    )
+    await cluster.apply(template())
+    apply = await until_reason(cluster, "Available")
+    assert apply.status.workspace_name == "one-legacy"
+    after = await cluster.client.get_live(WORKSPACE, "", "one-legacy")
+    assert after is not None
+    assert after.metadata.uid == before.metadata.uid
+    assert after.metadata.annotations["crossplane.io/external-name"] == "one-legacy"
+    assert await get_workspace(cluster) is None
+    await cluster.client.delete(APPLY, NAMESPACE, "one")
+    await cluster.observer.gone(APPLY, WORKSPACE)

@@ -1,0 +1,235 @@
+"""An API server with capt's kinds on it, managers to run against it, and an observer that sees every state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capt import controllers, terraform
+from capt.assets import manifests
+from capt.controllers.kinds import (
+    APPLY,
+    MACHINE,
+    MACHINE_DEPLOYMENT,
+    MACHINE_SET,
+    TEMPLATE,
+    WORKSPACE_FLAVOURS,
+)
+from capt.embedded import ApiServer, ServerOptions
+from capt.install import definitions, install_definitions
+from capt.manager import CONTROLLERS
+from capt.runtime import (
+    Client,
+    ClusterConfig,
+    Event,
+    HttpTransport,
+    Informers,
+    Kind,
+    Manager,
+    ManagerOptions,
+    SystemClock,
+    Transport,
+)
+
+NAMESPACE = "default"
+WORKSPACE = WORKSPACE_FLAVOURS[0]
+KINDS: dict[str, Kind[Any]] = {
+    kind.resource.kind: kind for kind in (TEMPLATE, APPLY, MACHINE, MACHINE_SET, MACHINE_DEPLOYMENT)
+}
+QUIET = ManagerOptions(metrics_bind_address="0", health_probe_bind_address="0")
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A running API server with capt's definitions installed.
+
+    Attributes:
+        server: The embedded API server.
+        config: How to reach it.
+        client: Live reads and writes as the user.
+        observer: Cached reads, and a wake-up at every change.
+        data_dir: For the engine's state.
+    """
+
+    server: ApiServer
+    config: ClusterConfig
+    client: Client
+    observer: Observer
+    data_dir: Path
+
+    async def apply(self, *documents: dict[str, Any]) -> None:
+        """Create the objects of the documents."""
+        for document in documents:
+            body = {**document, "metadata": {"namespace": NAMESPACE, **document["metadata"]}}
+            await self.client.create(KINDS[document["kind"]], body)
+
+    @contextlib.asynccontextmanager
+    async def manager(
+        self,
+        *,
+        engine: str = "simulated",
+        options: ManagerOptions = QUIET,
+        transport: Transport | None = None,
+        simulation: terraform.Simulation | None = None,
+        data_dir: Path | None = None,
+    ) -> AsyncIterator[Manager]:
+        """Run a manager with all controllers until the block ends, then stop it in order."""
+        stop = asyncio.Event()
+        manager = self.new_manager(
+            engine=engine, options=options, transport=transport, simulation=simulation, data_dir=data_dir
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(manager.run(stop), name="manager")
+            try:
+                yield manager
+            finally:
+                stop.set()
+
+    def new_manager(
+        self,
+        *,
+        engine: str = "simulated",
+        options: ManagerOptions = QUIET,
+        transport: Transport | None = None,
+        simulation: terraform.Simulation | None = None,
+        data_dir: Path | None = None,
+    ) -> Manager:
+        """Return a manager with all controllers and an engine, not yet running."""
+        manager = Manager(self.config, options, transport=transport)
+        controllers.add_to(manager, enabled=frozenset(CONTROLLERS), cross_namespace=False)
+        if engine != "external":
+            terraform.add_to(
+                manager, engine=engine, data_dir=data_dir or self.data_dir, simulation=simulation
+            )
+        return manager
+
+    def writes(self, *, user_agent: str) -> list[str]:
+        """Return the writes that a user agent sent, as `verb resource/subresource`, Leases left out."""
+        return [
+            f"{event.verb} {'/'.join(filter(None, (event.resource, event.subresource)))}"
+            for event in self.server.audit
+            if event.verb in WRITES and event.user_agent.startswith(user_agent) and event.resource != "leases"
+        ]
+
+
+@dataclass(slots=True)
+class Observer:
+    """Sees every state that the API server goes through, as a client with a watch does.
+
+    Attributes:
+        client: Cached reads.
+        informers: What it watches with.
+        checks: Run at every event, before anything else happens.
+        deletions: Resource version and kind of every object that has gone.
+    """
+
+    client: Client
+    informers: Informers
+    checks: list[Callable[[], None]] = field(default_factory=list)
+    deletions: list[tuple[int, str]] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def on_event(self, kind: Kind[Any], event: Event) -> None:
+        """Run every check on the new state, before anything else happens."""
+        if event.type == "deleted":
+            self.deletions.append((self.informers.store(kind).resource_version, kind.resource.kind))
+        for check in self.checks:
+            check()
+        self._changed.set()
+
+    async def until(self, reached: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
+        """Wait for a state, looking again after every change.
+
+        Raises:
+            TimeoutError: It did not come; the message shows what there is.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    self._changed.clear()
+                    if await reached():
+                        return
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimeoutError(await self.describe()) from None
+
+    async def describe(self) -> str:
+        """Return a line per object, for a failing test."""
+        lines = ["the state was not reached; there is:"]
+        for kind in (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, WORKSPACE, TEMPLATE):
+            for item in await self.client.list_live(kind):
+                deleting = " (deleting)" if item.metadata.deletion_timestamp else ""
+                status = item.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+                lines.append(f"{kind.resource.kind} {item.metadata.name}{deleting}: {status}")
+        return "\n".join(lines)
+
+    async def gone(self, *kinds: Kind[Any], seconds: float = 30.0) -> None:
+        """Wait until no object of the kinds is left."""
+
+        async def empty() -> bool:
+            return not any([await self.client.list(kind) for kind in kinds])
+
+        await self.until(empty, seconds=seconds)
+
+    async def settled(self, name: str, *, replicas: int, seconds: float = 30.0) -> None:
+        """Wait until a deployment has exactly `replicas` machines, all of its current template and available."""
+
+        async def reached() -> bool:
+            deployment = await self.client.get(MACHINE_DEPLOYMENT, NAMESPACE, name)
+            machines = await self.client.list(MACHINE, NAMESPACE)
+            if deployment is None:
+                return False
+            status = deployment.status
+            counts = (
+                deployment.spec.replicas,
+                status.replicas,
+                status.updated_replicas,
+                status.available_replicas,
+                len(machines),
+                sum(machine.status.ready for machine in machines),
+            )
+            return status.observed_generation == deployment.metadata.generation and set(counts) == {replicas}
+
+        await self.until(reached, seconds=seconds)
+
+
+@contextlib.asynccontextmanager
+async def cluster(data_dir: Path) -> AsyncIterator[Cluster]:
+    """Start an API server with capt's definitions, an admin client and an observer."""
+    clock = SystemClock()
+    async with ApiServer(ServerOptions(data_dir=None)) as server:
+        config = ClusterConfig.from_dict(server.kubeconfig())
+        async with (
+            HttpTransport(config, user_agent="test") as transport,
+            Informers(transport, clock=clock) as informers,
+        ):
+            client = Client(transport, informers, clock=clock)
+            folders = (manifests() / "crds", manifests() / "workspace")
+            await install_definitions(client, definitions(*folders), clock)
+            observer = Observer(client, informers)
+            for kind in (*KINDS.values(), WORKSPACE):
+                await (await informers.watch(kind, partial(observer.on_event, kind))).wait_synced()
+            yield Cluster(server, config, client, observer, data_dir)
+
+
+def documents(*files: Path) -> list[dict[str, Any]]:
+    """Return the YAML documents of the files."""
+    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+
+
+def samples() -> list[dict[str, Any]]:
+    """Return the sample manifests, in order."""
+    return documents(*sorted((manifests() / "samples").glob("*.yaml")))
+
+
+def names(items: Iterable[Any]) -> Sequence[str]:
+    """Return the names of the objects, sorted."""
+    return sorted(item.metadata.name for item in items)
