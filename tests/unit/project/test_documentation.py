@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
+import os
 import re
 import shlex
 import shutil
@@ -16,7 +18,10 @@ import yaml
 
 from capt import __version__
 from capt.api import KINDS, WORKSPACE_FLAVOURS
+from capt.embedded import ApiServer, ServerOptions
+from capt.install import definitions, install_definitions
 from capt.manager import parse
+from capt.runtime import Client, ClusterConfig, HttpTransport, SystemClock
 from capt.runtime.metrics import Metrics
 from tests.support import project
 
@@ -136,6 +141,50 @@ def test_the_overlay_in_the_readme_works(tmp_path: Path) -> None:
     ).stdout
     (image,) = yaml.safe_load(overlay)["images"]
     assert f"image: {image['newName']}:{__version__}\n" in built
+
+
+@pytest.mark.kubectl
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+async def test_kubectl_commands_and_manifests_work(tmp_path: Path) -> None:
+    """Where CAPT's CRDs are installed, kubectl applies every example and runs every command of the pages."""
+    examples = [
+        document
+        for block in blocks("yaml")
+        for document in yaml.safe_load_all(block.values[0].text)
+        if document.get("kind") in MODELS
+    ]
+    manifests = tmp_path / "examples.yaml"
+    manifests.write_text(yaml.safe_dump_all(examples), encoding="utf-8")
+    commands = [
+        line
+        for block in blocks("shell")
+        for line in block.values[0].text.splitlines()
+        # the manager's own namespace is a real cluster's
+        if line.startswith("kubectl") and "capt-system" not in line and "manifests/" not in line
+    ]
+    async with ApiServer(ServerOptions(data_dir=None)) as server:
+        server.write_kubeconfig(tmp_path / "kubeconfig")
+        config = ClusterConfig.from_dict(server.kubeconfig())
+        async with HttpTransport(config) as transport:
+            folders = [project.ROOT / "manifests" / name for name in ("crds", "workspace")]
+            await install_definitions(Client(transport), definitions(*folders), SystemClock())
+        for command in (
+            f"kubectl apply --validate=strict -f {project.ROOT / 'manifests' / 'samples'}",
+            f"kubectl apply --validate=strict -f {manifests}",
+            *commands,
+        ):
+            await run(shlex.split(command), tmp_path / "kubeconfig")
+
+
+async def run(words: list[str], kubeconfig: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        env=os.environ | {"KUBECONFIG": str(kubeconfig)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, f"{shlex.join(words)}\n{printed.decode()}"
 
 
 def test_flags_are_all_explained() -> None:
