@@ -1,11 +1,13 @@
 """The built-in Workspace engine: reconciles Workspaces by running Terraform where no Crossplane provider does.
 
 It keeps the provider's promises (conditions, reasons, messages, finalizer, connection secret), so that controllers
-that drive Workspaces cannot tell the two apart.
+that drive Workspaces cannot tell the two apart. What it does not have is a ProviderConfig: ``providerConfigRef`` is
+ignored, provider and backend blocks belong into the module, credentials into ``env`` or the manager's environment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -88,18 +90,15 @@ def add_to(
     """
     client = manager.client_as(USER_AGENT)
     recorder = manager.recorder("capt-engine")
-    gate = Gate(parallelism, manager.clock)
-    simulated = SimulatedExecutor(
-        clock=manager.clock, simulation=simulation, directory=data_dir / "simulated"
-    )
-    if engine == "terraform":
-        manager.add_runnable("terraform commands", gate.guard)
-    for kind in FLAVOURS:
-        executor: Executor = (
-            simulated
-            if engine == "simulated"
-            else CliExecutor(cli=_cli_for(kind), root=data_dir / "terraform", gate=gate)
+    executors = (
+        _cli_executors(manager, data_dir / "terraform", parallelism)
+        if engine == "terraform"
+        else dict.fromkeys(
+            FLAVOURS,
+            SimulatedExecutor(clock=manager.clock, simulation=simulation, directory=data_dir / "simulated"),
         )
+    )
+    for kind, executor in executors.items():
         reconciler = WorkspaceReconciler(
             kind=kind, client=client, executor=executor, recorder=recorder, clock=manager.clock
         )
@@ -112,6 +111,12 @@ def add_to(
                 backoff=Backoff(cap=60.0),
             )
         )
+
+
+def _cli_executors(manager: Manager, root: Path, parallelism: int) -> Mapping[Kind[Workspace], Executor]:
+    gate = Gate(parallelism, clock=manager.clock, registry=manager.metrics.registry)
+    manager.add_runnable("terraform commands", gate.guard)
+    return {kind: CliExecutor(cli=_cli_for(kind), root=root, gate=gate) for kind in FLAVOURS}
 
 
 def _cli_for(kind: Kind[Workspace]) -> Path:

@@ -19,12 +19,16 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from prometheus_client import CollectorRegistry, Histogram
+
 from capt.runtime import Clock, get_logger
+from capt.runtime.clock import Timer
 from capt.runtime.race import unless
 from capt.terraform import files
 from capt.terraform.environment import command_environment
@@ -64,21 +68,50 @@ class Gate:
 
     Args:
         parallelism: most commands at once.
-        clock: measures :data:`DRAIN_SECONDS`.
+        clock: measures :data:`DRAIN_SECONDS`, and how long commands take.
+        registry: receives ``capt_terraform_command_seconds``.
     """
 
-    def __init__(self, parallelism: int, clock: Clock) -> None:
+    def __init__(self, parallelism: int, *, clock: Clock, registry: CollectorRegistry) -> None:
         self._clock = clock
+        self._closing: Timer | None = None
+        self._seconds = Histogram(
+            "capt_terraform_command_seconds",
+            "How long Terraform commands took, by command and result (success or error).",
+            ("command", "result"),
+            buckets=(0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600),
+            registry=registry,
+        )
         self.commands = asyncio.Semaphore(parallelism)
         self.closed = asyncio.Event()
-        # the plugin cache is not safe for concurrent init (hashicorp/terraform#31964: "text file busy")
+        # the plugin cache is not safe for concurrent init: one writes what the other executes ("text file busy")
         self.init = asyncio.Lock()
 
+    @contextmanager
+    def timed(self, command: str) -> Iterator[None]:
+        """Measure a command; one that raises counts as an error."""
+        started = self._clock.monotonic()
+        result = "error"
+        try:
+            yield
+            result = "success"
+        finally:
+            self._seconds.labels(command, result).observe(self._clock.monotonic() - started)
+
     def guard(self) -> Awaitable[None]:
-        """Return what to await until cancelled, which says that the manager stops; the gate then closes in time."""
+        """Open the gate; return what to await until cancelled, which says that the manager stops, or leads no more.
+
+        The gate closes in time after that.
+        """
+        if self._closing is not None:
+            self._closing.cancel()
+        self.closed.clear()
         cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        cancelled.add_done_callback(lambda _: self._clock.call_later(DRAIN_SECONDS, self.closed.set))
+        cancelled.add_done_callback(self._close_later)
         return cancelled
+
+    def _close_later(self, _: object) -> None:
+        self._closing = self._clock.call_later(DRAIN_SECONDS, self.closed.set)
 
 
 def find_cli(*names: str) -> Path | None:
@@ -106,7 +139,8 @@ class CliExecutor:
         self._gate = gate
         self._options = options or CliOptions()
         self._plugin_cache = root / ".plugin-cache"
-        self._plugin_cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._plugin_cache.mkdir(mode=0o700, exist_ok=True)
         self._log = get_logger()
 
     async def observe(self, workspace: WorkspaceInput, *, deleting: bool = False) -> Observation:
@@ -244,31 +278,36 @@ class CliExecutor:
         directory: Path | None = None,
     ) -> Completed:
         async with self._gate.commands:
-            try:
-                completed = await unless(
-                    self._gate.closed,
-                    run(
-                        (self._cli, *arguments),
-                        directory=directory or self._directory(workspace.uid).runs_in,
-                        environment=command_environment(
-                            os.environ, workspace.environment, plugin_cache=self._plugin_cache
-                        ),
-                        limit=self._options.limit,
-                        grace=self._options.grace,
-                    ),
-                )
-            except TimeoutError as error:
-                message = f"Error: stopped after {self._options.limit:g} s: {self._cli.name} {arguments[0]}\n"
-                raise TerraformError(stage, message) from error
-        if completed is None:
-            message = f"Error: interrupted, because the engine stops: {self._cli.name} {arguments[0]}\n"
-            raise TerraformError(stage, message)
+            with self._gate.timed(arguments[0]):
+                completed = await self._run(workspace, stage, arguments, directory)
+                if completed.code not in good:
+                    raise TerraformError(stage, completed.stderr)
         if workspace.log_output and stage in {Stage.PLAN, Stage.APPLY, Stage.DESTROY}:
             self._log.info(
                 f"{self._cli.name} {arguments[0]}", stdout=completed.stdout, stderr=completed.stderr
             )
-        if completed.code not in good:
-            raise TerraformError(stage, completed.stderr)
+        return completed
+
+    async def _run(
+        self, workspace: WorkspaceInput, stage: Stage, arguments: Sequence[str], directory: Path | None
+    ) -> Completed:
+        name = f"{self._cli.name} {arguments[0]}"
+        command = run(
+            (self._cli, *arguments),
+            directory=directory or self._directory(workspace.uid).runs_in,
+            environment=command_environment(
+                os.environ, workspace.environment, plugin_cache=self._plugin_cache
+            ),
+            limit=self._options.limit,
+            grace=self._options.grace,
+        )
+        try:
+            completed = await unless(self._gate.closed, command)
+        except TimeoutError as error:
+            message = f"Error: stopped after {self._options.limit:g} s: {name}\n"
+            raise TerraformError(stage, message) from error
+        if completed is None:
+            raise TerraformError(stage, f"Error: interrupted, because the engine stops: {name}\n")
         return completed
 
     def _variables(self, workspace: WorkspaceInput) -> tuple[str, ...]:

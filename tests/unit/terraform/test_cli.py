@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from capt.runtime import SystemClock
+from capt.runtime import Clock, SystemClock
 from capt.runtime.testing import FakeClock
 from capt.terraform.cli import DRAIN_SECONDS, CliExecutor, CliOptions, Gate, find_cli
 from capt.terraform.executor import InvalidInputError, Output, Stage, TerraformError, WorkspaceInput
@@ -45,6 +46,10 @@ INPUT = WorkspaceInput(uid="0a1b-2c", name="node", module=MODULE, varmap={"name"
 Make = Callable[..., CliExecutor]
 
 
+def new_gate(parallelism: int, clock: Clock | None = None) -> Gate:
+    return Gate(parallelism, clock=clock or SystemClock(), registry=CollectorRegistry())
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "terraform"
@@ -56,7 +61,7 @@ def make(root: Path) -> Make:
         *, cli: Path | None = CLI, parallelism: int = 4, options: CliOptions | None = None
     ) -> CliExecutor:
         assert cli is not None
-        return CliExecutor(cli=cli, root=root, gate=Gate(parallelism, SystemClock()), options=options)
+        return CliExecutor(cli=cli, root=root, gate=new_gate(parallelism), options=options)
 
     return new
 
@@ -246,7 +251,7 @@ def fake(tmp_path: Path, body: str) -> Path:
 async def test_parallelism_bounds_the_commands_of_all_executors(make: Make, tmp_path: Path) -> None:
     """However many Workspaces are due, no more than so many commands run, over all executors of one engine."""
     cli = fake(tmp_path, "sleep 0.1")
-    gate = Gate(2, SystemClock())
+    gate = new_gate(2)
     executors = [CliExecutor(cli=cli, root=tmp_path / "t", gate=gate) for _ in range(2)]
     environment = {"RUNS": str(tmp_path / "runs")}
     async with asyncio.TaskGroup() as tasks:
@@ -270,7 +275,7 @@ async def test_a_stop_gives_commands_a_while_and_then_ends_them(tmp_path: Path) 
     """When the manager stops, a command may go on for half of the manager's time; then it is stopped in order."""
     cli = fake(tmp_path, "echo yes > $RUNS.started; exec sleep 60")
     clock = FakeClock()
-    gate = Gate(2, clock)
+    gate = new_gate(2, clock)
     executor = CliExecutor(cli=cli, root=tmp_path / "t", gate=gate)
     asked = replace(INPUT, environment={"RUNS": str(tmp_path / "runs")})
     guard = asyncio.ensure_future(gate.guard())
@@ -286,6 +291,32 @@ async def test_a_stop_gives_commands_a_while_and_then_ends_them(tmp_path: Path) 
         await running
     with pytest.raises(TerraformError, match="interrupted"):
         await executor.observe(asked)
+
+
+async def test_another_term_of_leadership_opens_the_gate_again(tmp_path: Path) -> None:
+    """A gate that was about to close, or has closed, when leadership was lost, lets commands pass in the next term."""
+    clock = FakeClock()
+    gate = new_gate(1, clock)
+    for passed in (DRAIN_SECONDS / 2, DRAIN_SECONDS * 2):
+        term = asyncio.ensure_future(gate.guard())
+        term.cancel()
+        await asyncio.wait({term})
+        await clock.advance(passed)
+        term = asyncio.ensure_future(gate.guard())
+        await clock.advance(DRAIN_SECONDS * 2)
+        assert not gate.closed.is_set()
+
+
+async def test_commands_are_measured(tmp_path: Path) -> None:
+    """Each command leaves its duration, told apart by what it was and by whether it succeeded."""
+    registry = CollectorRegistry()
+    gate = Gate(1, clock=SystemClock(), registry=registry)
+    executor = CliExecutor(cli=fake(tmp_path, 'test "$1" != plan || exit 1'), root=tmp_path / "t", gate=gate)
+    with pytest.raises(TerraformError):
+        await executor.observe(replace(INPUT, environment={"RUNS": str(tmp_path / "runs")}))
+    for command, result in (("init", "success"), ("plan", "error")):
+        labels = {"command": command, "result": result}
+        assert registry.get_sample_value("capt_terraform_command_seconds_count", labels) == 1
 
 
 def test_the_command_is_found_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
