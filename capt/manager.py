@@ -296,7 +296,7 @@ def _cluster(options: Options) -> ClusterConfig:
 
 
 async def _reach(config: ClusterConfig) -> None:
-    """Ask the API server what only those it knows may ask, so that a wrong address or credential is one line, not a retry loop."""
+    """Ask for what only known users may ask, so that a wrong address or credential is one line, not a retry loop."""
     from capt.runtime import ApiError, ConnectionFailed, HttpTransport, RequestTimeout, raise_for_status
 
     try:

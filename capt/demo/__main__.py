@@ -9,6 +9,7 @@ import time
 from capt.demo.child import ChildError, manager
 from capt.demo.screen import Screen, screen
 from capt.demo.story import StoryError, tell
+from capt.runtime import configure_logging
 
 _ENGINES = {
     "terraform": "the real terraform or tofu command",
@@ -29,6 +30,7 @@ def main() -> int:
     Returns:
         The process's exit code: 0 when all went as promised, 1 otherwise, 130 after Ctrl-C.
     """
+    configure_logging(format="console", level="error")
     started = time.monotonic()
     try:
         with screen() as view:
