@@ -18,8 +18,9 @@ _ENGINES = {
 
 
 async def _play(view: Screen) -> None:
+    view.say("starting python -m capt.manager --embedded --ephemeral")
     async with manager() as child:
-        view.say(f"started python -m capt.manager --embedded; Workspaces are run by {_ENGINES[child.engine]}")
+        view.say(f"it runs; Workspaces are reconciled by {_ENGINES[child.engine]}")
         await tell(child, view)
     view.say("stopped the manager")
 

@@ -91,10 +91,11 @@ def _machine_rows(machine: CaptMachine, workspaces: Sequence[Workspace]) -> list
     status = machine.status
     deleting = machine.metadata.deletion_timestamp is not None
     ready = find_condition(status.conditions, "Ready")
-    if is_true(status.conditions, "Ready"):
-        detail = f"{status.instance_id}, {status.private_ip}"
-    else:
-        detail = _message(ready)
+    detail = (
+        f"{status.instance_id}, {status.private_ip}"
+        if is_true(status.conditions, "Ready")
+        else _message(ready)
+    )
     lines = [Row(2, "machine", machine.metadata.name, _state(deleting, status.conditions), detail)]
     for workspace in workspaces:
         if workspace.metadata.name == status.workspace_name:
