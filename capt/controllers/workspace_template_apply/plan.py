@@ -52,6 +52,8 @@ class Observation:
         cross_namespace: True when templates of other namespaces may be used without their consent.
         served: API groups that serve Workspaces.
         found: The Workspace that there is.
+        unaccepted: What the API server did not keep of the spec when it was last written, as a patch: fields that
+            the provider's CRD does not have. Writing them again would never end.
         now: The time.
     """
 
@@ -60,6 +62,7 @@ class Observation:
     cross_namespace: bool
     served: frozenset[str]
     found: Found | None
+    unaccepted: Mapping[str, Any]
     now: datetime
 
 
@@ -103,11 +106,13 @@ class Update:
     """Patch the Workspace.
 
     Attributes:
+        found: The Workspace.
         patch: Merge patch, to be sent under the resourceVersion that it was computed from.
         spec_changes: Whether Terraform will run because of it; otherwise only marks are repaired.
         adopts: Whether the Workspace had another owner, or none, before.
     """
 
+    found: Found
     patch: Mapping[str, Any]
     spec_changes: bool
     adopts: bool
@@ -170,6 +175,8 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
     if workspace.metadata.deletion_timestamp is not None:
         return Keep()
     spec = spec_difference(workspace.spec, target.rendered.spec, target.flavour)
+    if spec == seen.unaccepted:
+        spec = {}
     annotations = _annotations(seen.apply, target)
     if EXTERNAL_NAME_ANNOTATION in workspace.metadata.annotations:
         # it names the Terraform state; what a former owner called it is still its name
@@ -187,7 +194,7 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
         return Keep()
     patch = {**({"metadata": marks} if marks else {}), **({"spec": spec} if spec else {})}
     adopts = relation is not Ownership.OURS
-    return Update(patch=patch, spec_changes=bool(spec), adopts=adopts)
+    return Update(found=seen.found, patch=patch, spec_changes=bool(spec), adopts=adopts)
 
 
 def _usable_template(seen: Observation) -> WorkspaceTemplate | Blocked:

@@ -6,6 +6,7 @@ The reconciler only acts and reports; what is to be done is decided by its neigh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from capt.api import WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, TEMPLATE
 from capt.controllers.pausing import is_paused
-from capt.controllers.workspace import readable
+from capt.controllers.workspace import readable, shorten, spec_difference
 from capt.controllers.workspace_template_apply.deletion import (
     Abandon,
     DeletionObservation,
@@ -52,6 +53,8 @@ from capt.runtime.clock import Clock
 from capt.runtime.recorder import Recorder
 from capt.runtime.result import After, Done, Request, Result
 
+_EVENT_LIMIT = 900
+
 
 class WorkspaceTemplateApplyReconciler:
     """Reconciles WorkspaceTemplateApplies.
@@ -69,6 +72,8 @@ class WorkspaceTemplateApplyReconciler:
         self._clock = clock
         self._cross_namespace = cross_namespace
         self._surroundings = Surroundings(client)
+        # by uid of the apply; a new process finds it out again with one write
+        self._unaccepted: dict[str, Mapping[str, Any]] = {}
 
     async def reconcile(self, request: Request) -> Result:
         """Bring one apply a step further, and say how far it is.
@@ -144,6 +149,7 @@ class WorkspaceTemplateApplyReconciler:
                 )
                 return await self._tell(apply, told)
         await finalizers.remove(self._client, APPLY, apply, names.APPLY_FINALIZER)
+        self._unaccepted.pop(apply.metadata.uid, None)
         return Done()
 
     async def _observe(self, apply: WorkspaceTemplateApply) -> Observation:
@@ -155,6 +161,7 @@ class WorkspaceTemplateApplyReconciler:
             cross_namespace=self._cross_namespace,
             served=await self._surroundings.served(),
             found=own[0] if own else await self._surroundings.named_workspace(apply),
+            unaccepted=self._unaccepted.get(apply.metadata.uid, {}),
             now=self._clock.now(),
         )
 
@@ -181,15 +188,28 @@ class WorkspaceTemplateApplyReconciler:
         match action:
             case Create():
                 workspace = await self._client.create(target.flavour.kind, action.body)
-                return Found(flavour=target.flavour, workspace=workspace)
-            case Update() if seen.found is not None:
-                found = await self._patch(seen.found, action.patch, under_version=True)
+                written = Found(flavour=target.flavour, workspace=workspace)
+            case Update():
+                written = await self._patch(action.found, action.patch, under_version=True)
                 if action.adopts:
                     message = f"took over Workspace {target.name}"
                     self._recorder.normal(APPLY, seen.apply, "WorkspaceAdopted", message)
-                return found
-            case Update() | Keep():
+            case Keep():
                 return seen.found
+        self._check_accepted(seen.apply, target, written)
+        return written
+
+    def _check_accepted(self, apply: WorkspaceTemplateApply, target: Target, found: Found) -> None:
+        uid = apply.metadata.uid
+        left = spec_difference(found.workspace.spec, target.rendered.spec, found.flavour)
+        if not left:
+            self._unaccepted.pop(uid, None)
+        elif self._unaccepted.get(uid) != left:
+            self._unaccepted[uid] = left
+            message = (
+                f"the API server does not keep these fields of Workspace {target.name}: {json.dumps(left)}"
+            )
+            self._recorder.warning(APPLY, apply, "FieldsNotAccepted", shorten(message, _EVENT_LIMIT))
 
     async def _patch(self, found: Found, patch: Mapping[str, Any], *, under_version: bool) -> Found:
         metadata = found.workspace.metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +54,7 @@ def seen(
     flavour: Flavour = TERRAFORM,
     cross_namespace: bool = False,
     no_template: bool = False,
+    unaccepted: Mapping[str, Any] | None = None,
 ) -> Observation:
     return Observation(
         apply=apply or apply_of(),
@@ -60,6 +62,7 @@ def seen(
         cross_namespace=cross_namespace,
         served=served,
         found=Found(flavour=flavour, workspace=found) if found else None,
+        unaccepted=unaccepted or {},
         now=NOW,
     )
 
@@ -144,6 +147,21 @@ def test_drift_in_spec() -> None:
     spoilt = found.spec.for_provider.model_copy(update={"varmap": {"a": "9"}})
     spoiled = found.model_copy(update={"spec": found.spec.model_copy(update={"for_provider": spoilt})})
     assert plan(seen(apply, found=spoiled)).patch["spec"] == {"forProvider": {"varmap": {"a": "1"}}}
+
+
+@pytest.mark.parametrize(
+    ("unaccepted", "writes"),
+    [
+        ({"forProvider": {"planArgs": ["-x"]}}, False),
+        ({"forProvider": {"planArgs": ["-y"]}}, True),
+        ({}, True),
+    ],
+)
+def test_fields_that_the_server_drops(unaccepted: dict[str, Any], writes: bool) -> None:
+    """A field that the provider's CRD does not have is not written again and again; another one is."""
+    apply = apply_of()
+    observation = seen(apply, template(planArgs=["-x"]), made(apply, template()), unaccepted=unaccepted)
+    assert ("spec" in plan(observation).patch) is writes
 
 
 def test_drift_in_marks() -> None:
@@ -277,6 +295,7 @@ def test_updates_settle() -> None:
                 cross_namespace=False,
                 served=ALL,
                 found=later.found,
+                unaccepted={},
                 now=NOW + timedelta(hours=1),
             ),
             aim(later),  # type: ignore[arg-type] - a template that can be used
