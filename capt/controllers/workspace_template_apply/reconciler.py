@@ -185,17 +185,16 @@ class WorkspaceTemplateApplyReconciler:
         return Outcome(waits=waits, found=found)
 
     async def _act(self, seen: Observation, target: Target, action: Action) -> Found | None:
-        match action:
-            case Create():
-                workspace = await self._client.create(target.flavour.kind, action.body)
-                written = Found(flavour=target.flavour, workspace=workspace)
-            case Update():
-                written = await self._patch(action.found, action.patch, under_version=True)
-                if action.adopts:
-                    message = f"took over Workspace {target.name}"
-                    self._recorder.normal(APPLY, seen.apply, "WorkspaceAdopted", message)
-            case Keep():
-                return seen.found
+        if isinstance(action, Keep):
+            return seen.found
+        if isinstance(action, Create):
+            workspace = await self._client.create(target.flavour.kind, action.body)
+            written = Found(flavour=target.flavour, workspace=workspace)
+        else:
+            written = await self._patch(action.found, action.patch, under_version=True)
+            if action.adopts:
+                message = f"took over Workspace {target.name}"
+                self._recorder.normal(APPLY, seen.apply, "WorkspaceAdopted", message)
         self._check_accepted(seen.apply, target, written)
         return written
 
