@@ -26,8 +26,9 @@ from capt.controllers.machine_deployment.status import (
     deployment_status,
     is_complete,
 )
+from capt.controllers.news import Discretion, is_news
 from capt.controllers.pausing import is_paused
-from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, finalizers
+from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, Key, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
 from capt.runtime.conditions import find_condition
@@ -43,6 +44,7 @@ class CaptMachineDeploymentReconciler:
         self._client = client
         self._recorder = recorder
         self._clock = clock
+        self._discretion = Discretion(clock)
 
     async def reconcile(self, request: Request) -> Result:
         """Bring one deployment a step further, and say how far it is.
@@ -51,7 +53,10 @@ class CaptMachineDeploymentReconciler:
             ApiError: A write was refused or failed; what could be reported has been.
         """
         deployment = await self._client.get(MACHINE_DEPLOYMENT, request.namespace, request.name)
-        if deployment is None or is_paused(deployment):
+        if deployment is None:
+            self._discretion.told(request.key)
+            return Done()
+        if is_paused(deployment):
             return Done()
         if deployment.metadata.deletion_timestamp is not None:
             return await self._delete(deployment)
@@ -64,10 +69,10 @@ class CaptMachineDeploymentReconciler:
             outcome = await self._act(observation)
         except (Invalid, Forbidden, BadRequest) as error:
             outcome, refusal = Outcome(failure=str(error)), error
-        await self._report(observation, outcome)
+        held_back = await self._report(observation, outcome)
         if refusal is not None:
             raise refusal
-        return self._next(observation, outcome)
+        return self._next(observation, outcome, held_back)
 
     async def rollout_rolling(self, observation: Observation) -> Outcome:
         """Take the next step of a RollingUpdate."""
@@ -202,7 +207,8 @@ class CaptMachineDeploymentReconciler:
             self._recorder.normal(MACHINE_DEPLOYMENT, observation.deployment, "SuccessfulScale", message)
         return True
 
-    async def _report(self, observation: Observation, outcome: Outcome) -> None:
+    async def _report(self, observation: Observation, outcome: Outcome) -> float:
+        """Write what follows from a pass, and return for how many seconds the status is held back."""
         deployment = observation.deployment
         status = deployment_status(observation, outcome)
         if is_complete(observation, status, outcome):
@@ -216,7 +222,14 @@ class CaptMachineDeploymentReconciler:
         self._announce_deadline(observation, status.conditions)
         if outcome.failure and not _reported(observation.deployment, outcome.failure):
             self._recorder.warning(MACHINE_DEPLOYMENT, deployment, "FailedCreate", outcome.failure)
+        key = Key(deployment.metadata.namespace or "", deployment.metadata.name)
+        if status != deployment.status and not is_news(deployment.status, status, observation.desired):
+            seconds = self._discretion.hold_back(key)
+            if seconds > 0:
+                return seconds
+        self._discretion.told(key)
         await self._client.patch_status(MACHINE_DEPLOYMENT, deployment, status)
+        return 0.0
 
     def _announce_deadline(self, observation: Observation, conditions: Iterable[Any]) -> None:
         exceeded = "ProgressDeadlineExceeded"
@@ -225,12 +238,12 @@ class CaptMachineDeploymentReconciler:
         if after is not None and after.reason == exceeded and (before is None or before.reason != exceeded):
             self._recorder.warning(MACHINE_DEPLOYMENT, observation.deployment, exceeded, after.message)
 
-    def _next(self, observation: Observation, outcome: Outcome) -> Result:
+    def _next(self, observation: Observation, outcome: Outcome, held_back: float) -> Result:
         """Return when time alone makes the next reconcile needed; everything else wakes it by a watch."""
         deployment = observation.deployment
         if outcome.collided:
             return After(0.0, "another name for the new set")
-        waits = []
+        waits = [(held_back, "counts to be told")]
         status = deployment_status(observation, outcome)
         if not deployment.spec.paused and not is_complete(observation, status, outcome):
             waits.append((progress.remaining(observation), "progress deadline"))

@@ -19,8 +19,9 @@ from capt.controllers.machine_set.plan import (
     summary,
 )
 from capt.controllers.machine_set.status import next_maturity, set_status
+from capt.controllers.news import Discretion, is_news
 from capt.controllers.pausing import is_paused
-from capt.runtime import AlreadyExists, ApiError, NotFound, finalizers
+from capt.runtime import AlreadyExists, ApiError, Key, NotFound, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
 from capt.runtime.conditions import find_condition
@@ -36,6 +37,7 @@ class CaptMachineSetReconciler:
         self._client = client
         self._recorder = recorder
         self._clock = clock
+        self._discretion = Discretion(clock)
 
     async def reconcile(self, request: Request) -> Result:
         """Bring one set a step further, and say how far it is.
@@ -44,7 +46,10 @@ class CaptMachineSetReconciler:
             ApiError: A write was refused or failed; what could be reported has been.
         """
         machine_set = await self._client.get(MACHINE_SET, request.namespace, request.name)
-        if machine_set is None or is_paused(machine_set):
+        if machine_set is None:
+            self._discretion.told(request.key)
+            return Done()
+        if is_paused(machine_set):
             return Done()
         if machine_set.metadata.deletion_timestamp is not None:
             return await self._delete(machine_set)
@@ -54,11 +59,14 @@ class CaptMachineSetReconciler:
         observation = await self._observe(machine_set, await self._claim(machine_set))
         plan = plan_machines(observation)
         errors = await self.reconcile_machines(observation, plan)
-        await self._report(observation, plan, str(errors[0]) if errors else "")
+        held_back = await self._report(observation, plan, str(errors[0]) if errors else "")
         if errors:
             raise errors[0]
         seconds = next_maturity(observation.machines, machine_set.spec.min_ready_seconds, observation.now)
-        return Done() if seconds is None else After(seconds, "minReadySeconds")
+        waits = [] if seconds is None else [(seconds, "minReadySeconds")]
+        if held_back:
+            waits.append((held_back, "counts to be told"))
+        return After(*min(waits)) if waits else Done()
 
     async def reconcile_machines(self, observation: Observation, plan: MachinePlan) -> tuple[ApiError, ...]:
         """Carry out a plan: make, change and delete machines.
@@ -156,13 +164,23 @@ class CaptMachineSetReconciler:
             )
         return deleted.errors
 
-    async def _report(self, observation: Observation, plan: MachinePlan, failure: str) -> None:
+    async def _report(self, observation: Observation, plan: MachinePlan, failure: str) -> float:
+        """Write the status, or return for how many seconds it is held back."""
         machine_set = observation.machine_set
         before = find_condition(machine_set.status.conditions, "ReplicaFailure")
         if failure and (before is None or before.message != failure):
             self._recorder.warning(MACHINE_SET, machine_set, "FailedCreate", failure)
         status = set_status(observation, plan, failure)
+        key = Key(machine_set.metadata.namespace or "", machine_set.metadata.name)
+        if status != machine_set.status and not is_news(
+            machine_set.status, status, machine_set.spec.replicas
+        ):
+            seconds = self._discretion.hold_back(key)
+            if seconds > 0:
+                return seconds
+        self._discretion.told(key)
         await self._client.patch_status(MACHINE_SET, machine_set, status)
+        return 0.0
 
     async def _delete(self, machine_set: CaptMachineSet) -> Result:
         if names.MACHINE_SET_FINALIZER not in machine_set.metadata.finalizers:
