@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -366,7 +367,8 @@ async def test_a_namespaced_flavour_works_within_its_namespace(cluster: Cluster)
     definition["metadata"]["name"] = f"workspaces.{NAMESPACED.resource.group}"
     definition["spec"] |= {"group": NAMESPACED.resource.group, "scope": "Namespaced"}
     await install_definitions(cluster.client, [definition], SystemClock())
-    await (await cluster.observer.informers.watch(NAMESPACED, cluster.observer.on_event)).wait_synced()
+    on_event = partial(cluster.observer.on_event, NAMESPACED)
+    await (await cluster.observer.informers.watch(NAMESPACED, on_event)).wait_synced()
     async with engine(cluster):
         manifest = body()
         manifest["metadata"]["namespace"] = NAMESPACE
