@@ -1,0 +1,361 @@
+"""Machines, sets and deployments as a user handles them; over HTTP, with the simulated engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from capt.api import Condition
+from capt.controllers import names
+from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
+from capt.runtime import find_condition, is_true
+from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
+from tests.support.machines import GROUP, NODE
+
+DEPLOYMENT = "worker-deployment"
+GROUP_MODULE = """
+variable "node_group_name" { type = string }
+resource "terraform_data" "group" { input = var.node_group_name }
+output "group_subnet" { value = "subnet-of-${var.node_group_name}" }
+"""
+NODE_MODULE = """
+variable "node_group" { type = string }
+variable "group_subnet" { type = string }
+resource "terraform_data" "node" { input = var.node_group }
+output "instance_id" { value = "i-in-${var.group_subnet}" }
+"""
+
+
+def template(name: str, module: str) -> dict[str, Any]:
+    spec = {"forProvider": {"source": "Inline", "module": module}}
+    return {"kind": "WorkspaceTemplate", "metadata": {"name": name}, "spec": {"template": {"spec": spec}}}
+
+
+def machine(name: str, spec: Any, **metadata: Any) -> dict[str, Any]:
+    return {"kind": "CaptMachine", "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def machine_set(name: str, replicas: int, **spec: Any) -> dict[str, Any]:
+    body = {
+        "replicas": replicas,
+        "template": {"spec": {**NODE, "workspaceTemplateRef": {"name": "machine-template"}}},
+        **spec,
+    }
+    return {"kind": "CaptMachineSet", "metadata": {"name": name}, "spec": body}
+
+
+async def change(cluster: Cluster, spec: dict[str, Any]) -> None:
+    await cluster.client.patch(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT, {"spec": spec})
+
+
+async def condition(cluster: Cluster, kind: Any, name: str, type_: str = "Ready") -> Condition | None:
+    found = await cluster.observer.client.get(kind, NAMESPACE, name)
+    return None if found is None else find_condition(found.status.conditions, type_)
+
+
+def says(
+    cluster: Cluster, kind: Any, name: str, reason: str, type_: str = "Ready"
+) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        found = await condition(cluster, kind, name, type_)
+        return found is not None and found.reason == reason
+
+    return reached
+
+
+async def test_a_node_waits_for_its_group_and_gets_its_outputs(cluster: Cluster) -> None:
+    """A node is made when the group that it names is ready, from the group's outputs."""
+    async with cluster.manager():
+        await cluster.apply(template("node", NODE_MODULE), machine("group", {**GROUP, "nodeGroupConfig": {}}))
+        await cluster.observer.until(says(cluster, MACHINE, "group", "WaitingForWorkspace"))
+        await cluster.apply(machine("node", NODE))
+        await cluster.observer.until(says(cluster, MACHINE, "node", "WaitingForNodeGroup"))
+        assert await cluster.client.get_live(APPLY, NAMESPACE, "node-machine") is None
+
+        await cluster.apply(template("group", GROUP_MODULE))
+        await cluster.observer.until(says(cluster, MACHINE, "node", "Provisioned"))
+        node = await cluster.client.get_live(MACHINE, NAMESPACE, "node")
+        assert node is not None
+        assert node.status.instance_id == "i-in-subnet-of-group"
+        assert node.status.node_group_name == "group"
+
+
+async def test_a_group_goes_after_its_nodes(cluster: Cluster) -> None:
+    """Deleted first, a group still waits for the nodes that were made in it; then it goes too."""
+    async with cluster.manager():
+        await cluster.apply(template("node", NODE_MODULE), template("group", GROUP_MODULE))
+        await cluster.apply(machine("group", {**GROUP, "nodeGroupConfig": {}}), machine("node", NODE))
+        await cluster.observer.until(says(cluster, MACHINE, "node", "Provisioned"))
+
+        await cluster.client.delete(MACHINE, NAMESPACE, "group")
+        await cluster.observer.until(says(cluster, MACHINE, "group", "WaitingForNodes"))
+        assert await cluster.client.get_live(APPLY, NAMESPACE, "group-machine") is not None
+
+        await cluster.client.delete(MACHINE, NAMESPACE, "node")
+        await cluster.observer.gone(MACHINE, APPLY, WORKSPACE)
+
+
+async def test_terraforms_error_shows_at_every_level_and_heals(cluster: Cluster) -> None:
+    """A broken template shows in machine, set and deployment with Terraform's words; mending it is enough."""
+    sample, deployment = samples()
+    module = sample["spec"]["template"]["spec"]["forProvider"]["module"]
+    sample["spec"]["template"]["spec"]["forProvider"]["module"] = (
+        module + '\nvariable "missing" { type = string }\n'
+    )
+    async with cluster.manager():
+        await cluster.apply(sample, deployment)
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "MachinesFailing"))
+        told = await condition(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT)
+        assert told is not None
+        assert "No value for required variable" in told.message
+
+        mended = {"template": {"spec": {"forProvider": {"module": module}}}}
+        await cluster.client.patch(TEMPLATE, NAMESPACE, "machine-template", {"spec": mended})
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "Complete"))
+
+
+async def test_tags_reach_machines_without_a_rollout(cluster: Cluster) -> None:
+    """A change in place reaches Terraform through the machines there are, and the deployment is Ready after it."""
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        before = {each.metadata.uid for each in await cluster.client.list_live(MACHINE)}
+
+        tags = {"env": "prod"}
+        labels = {"role": "worker", "team": "a"}
+        await change(cluster, {"template": {"metadata": {"labels": labels}, "spec": {"tags": tags}}})
+
+        async def reached() -> bool:
+            machines = await cluster.observer.client.list(MACHINE)
+            return all(
+                each.status.ready
+                and each.status.observed_generation == 2
+                and each.metadata.labels["team"] == "a"
+                for each in machines
+            )
+
+        await cluster.observer.until(reached)
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "Complete"))
+        assert {each.metadata.uid for each in await cluster.client.list_live(MACHINE)} == before
+        for workspace in await cluster.client.list_live(WORKSPACE):
+            assert workspace.spec.for_provider.varmap["tags"] == tags
+
+
+async def test_on_delete_replaces_what_the_user_deletes(cluster: Cluster) -> None:
+    """Under OnDelete a changed template moves nothing; a deleted machine comes back as one of the new template."""
+    sample, deployment = samples()
+    deployment["spec"]["strategy"] = {"type": "OnDelete"}
+    async with cluster.manager():
+        await cluster.apply(sample, deployment)
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        await change(cluster, {"template": {"spec": {"instanceType": "t3.large"}}})
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "RollingOut"))
+        old = await cluster.client.list_live(MACHINE)
+        assert {each.spec.instance_type for each in old} == {"t3.medium"}
+
+        await cluster.client.delete(MACHINE, NAMESPACE, old[0].metadata.name)
+
+        async def reached() -> bool:
+            ready = [each for each in await cluster.observer.client.list(MACHINE) if each.status.ready]
+            return sorted(each.spec.instance_type or "" for each in ready) == [
+                "t3.large",
+                "t3.medium",
+                "t3.medium",
+            ]
+
+        await cluster.observer.until(reached)
+
+
+async def test_a_paused_deployment_scales_and_does_not_roll(cluster: Cluster) -> None:
+    """While paused, replicas are followed and the template is not; resumed, it rolls out."""
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        await change(
+            cluster, {"paused": True, "replicas": 4, "template": {"spec": {"instanceType": "t3.large"}}}
+        )
+
+        async def scaled() -> bool:
+            machines = await cluster.observer.client.list(MACHINE)
+            return len(machines) == 4 and all(each.status.ready for each in machines)
+
+        await cluster.observer.until(scaled)
+        await cluster.observer.until(
+            says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "DeploymentPaused", "Progressing")
+        )
+        machines = await cluster.client.list_live(MACHINE)
+        assert {each.spec.instance_type for each in machines} == {"t3.medium"}
+
+        await change(cluster, {"paused": False})
+        await cluster.observer.settled(DEPLOYMENT, replicas=4)
+        machines = await cluster.client.list_live(MACHINE)
+        assert {each.spec.instance_type for each in machines} == {"t3.large"}
+
+
+async def test_going_back_uses_the_old_set_and_a_new_revision(cluster: Cluster) -> None:
+    """The set of an earlier template is used again under the next revision; history beyond its limit goes."""
+    sample, deployment = samples()
+    deployment["spec"] |= {"replicas": 1, "revisionHistoryLimit": 1}
+    async with cluster.manager():
+        await cluster.apply(sample, deployment)
+        await cluster.observer.settled(DEPLOYMENT, replicas=1)
+        (first,) = await cluster.client.list_live(MACHINE_SET)
+        for instance_type, revision in (("t3.large", "2"), ("t3.medium", "3"), ("t3.nano", "4")):
+            await change(cluster, {"template": {"spec": {"instanceType": instance_type}}})
+            await cluster.observer.settled(DEPLOYMENT, replicas=1)
+
+            async def numbered(revision: str = revision) -> bool:
+                found = await cluster.observer.client.get(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT)
+                annotations = found.metadata.annotations if found else {}
+                return annotations.get(names.DEPLOYMENT_REVISION_ANNOTATION) == revision
+
+            await cluster.observer.until(numbered)
+
+        async def trimmed() -> bool:
+            return len(await cluster.observer.client.list(MACHINE_SET)) == 2
+
+        await cluster.observer.until(trimmed)
+        kept = {each.metadata.uid for each in await cluster.client.list_live(MACHINE_SET)}
+        assert first.metadata.uid in kept
+
+
+async def test_a_relabelled_machine_is_released_and_replaced_once(cluster: Cluster) -> None:
+    """A machine that no longer matches is let go alive; the set makes one other, not one after the other."""
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        stray = (await cluster.client.list_live(MACHINE))[0].metadata.name
+        await cluster.client.patch(MACHINE, NAMESPACE, stray, {"metadata": {"labels": {"role": "debug"}}})
+
+        async def replaced() -> bool:
+            machines = await cluster.observer.client.list(MACHINE)
+            owned = [each for each in machines if each.metadata.controller]
+            return len(machines) == 4 and len(owned) == 3 and all(each.status.ready for each in machines)
+
+        await cluster.observer.until(replaced)
+        released = await cluster.client.get_live(MACHINE, NAMESPACE, stray)
+        assert released is not None
+        assert released.metadata.owner_references == ()
+
+        # its name is taken: the set must find others, also when it scales
+        await change(cluster, {"replicas": 5})
+
+        async def grown() -> bool:
+            return len(await cluster.observer.client.list(MACHINE)) == 6
+
+        await cluster.observer.until(grown)
+
+        # given back its label, it is one too many, and counts
+        await cluster.client.patch(MACHINE, NAMESPACE, stray, {"metadata": {"labels": {"role": "worker"}}})
+        await cluster.observer.settled(DEPLOYMENT, replicas=5)
+
+
+async def test_a_set_alone_scales_and_replaces(cluster: Cluster) -> None:
+    """A set without selector and deployment keeps its number, and says when it is complete."""
+    async with cluster.manager():
+        await cluster.apply(samples()[0], machine_set("alone", 2))
+        await cluster.observer.until(says(cluster, MACHINE_SET, "alone", "MachinesAvailable"))
+        gone = (await cluster.client.list_live(MACHINE))[0]
+        await cluster.client.delete(MACHINE, NAMESPACE, gone.metadata.name)
+
+        async def replaced() -> bool:
+            machines = await cluster.observer.client.list(MACHINE)
+            return len(machines) == 2 and all(
+                each.status.ready and each.metadata.uid != gone.metadata.uid for each in machines
+            )
+
+        await cluster.observer.until(replaced)
+        await cluster.client.patch(MACHINE_SET, NAMESPACE, "alone", {"spec": {"replicas": 0}})
+        await cluster.observer.gone(MACHINE, WORKSPACE)
+
+
+async def test_the_annotated_machine_goes_first(cluster: Cluster) -> None:
+    """Scaling down takes the machine that the annotation chooses."""
+    async with cluster.manager():
+        await cluster.apply(samples()[0], machine_set("alone", 3))
+        await cluster.observer.until(says(cluster, MACHINE_SET, "alone", "MachinesAvailable"))
+        chosen = sorted(each.metadata.name for each in await cluster.client.list_live(MACHINE))[1]
+        marked = {"metadata": {"annotations": {names.DELETE_MACHINE_ANNOTATION: ""}}}
+        await cluster.client.patch(MACHINE, NAMESPACE, chosen, marked)
+        await cluster.client.patch(MACHINE_SET, NAMESPACE, "alone", {"spec": {"replicas": 2}})
+
+        async def shrunk() -> bool:
+            return len(await cluster.observer.client.list(MACHINE)) == 2
+
+        await cluster.observer.until(shrunk)
+        assert chosen not in {each.metadata.name for each in await cluster.client.list_live(MACHINE)}
+
+
+async def test_min_ready_seconds_delays_availability(cluster: Cluster) -> None:
+    """A ready machine becomes available after minReadySeconds, by itself and not before."""
+    async with cluster.manager():
+        await cluster.apply(samples()[0], machine_set("alone", 1, minReadySeconds=1))
+
+        async def ready() -> bool:
+            found = await cluster.observer.client.get(MACHINE_SET, NAMESPACE, "alone")
+            return found is not None and found.status.ready_replicas == 1
+
+        await cluster.observer.until(ready)
+        found = await cluster.observer.client.get(MACHINE_SET, NAMESPACE, "alone")
+        assert found is not None
+        assert found.status.available_replicas == 0
+        await cluster.observer.until(says(cluster, MACHINE_SET, "alone", "MachinesAvailable"))
+
+
+async def test_a_stuck_rollout_is_reported_and_goes_on(cluster: Cluster) -> None:
+    """Past its deadline a rollout says so, and completes when it can."""
+    sample, deployment = samples()
+    deployment["spec"] |= {"replicas": 1, "progressDeadlineSeconds": 1}
+    async with cluster.manager():
+        await cluster.apply(deployment)
+        stuck = says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "ProgressDeadlineExceeded", "Progressing")
+        await cluster.observer.until(stuck)
+        await cluster.apply(sample)
+        complete = says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "NewReplicaSetAvailable", "Progressing")
+        await cluster.observer.until(complete)
+
+
+@pytest.mark.parametrize("kind", [MACHINE_DEPLOYMENT, MACHINE_SET])
+async def test_cascade_orphan_leaves_the_children_and_a_successor_adopts_them(
+    cluster: Cluster, kind: Any
+) -> None:
+    """`--cascade=orphan` deletes the parent alone; made again, it takes its children back."""
+    sample, deployment = samples()
+    parent = deployment
+    if kind is MACHINE_SET:
+        labels = {"role": "worker"}
+        spec = {**deployment["spec"]["template"]["spec"]}
+        template = {"metadata": {"labels": labels}, "spec": spec}
+        parent = machine_set("alone", 3, selector={"matchLabels": labels}, template=template)
+    name = parent["metadata"]["name"]
+    async with cluster.manager():
+        await cluster.apply(sample, parent)
+
+        async def ready() -> bool:
+            found = await cluster.observer.client.get(kind, NAMESPACE, name)
+            return found is not None and is_true(found.status.conditions, "Ready")
+
+        await cluster.observer.until(ready)
+        before = {each.metadata.uid for each in await cluster.client.list_live(MACHINE)}
+        await cluster.client.delete(kind, NAMESPACE, name, propagation="Orphan")
+        await cluster.observer.gone(kind)
+        assert {each.metadata.uid for each in await cluster.client.list_live(MACHINE)} == before
+
+        await cluster.apply(parent)
+        await cluster.observer.until(ready)
+        assert {each.metadata.uid for each in await cluster.client.list_live(MACHINE)} == before
+
+
+async def test_a_paused_machine_is_left_alone(cluster: Cluster) -> None:
+    """The annotation of the Cluster API contract stops everything; without it, work goes on."""
+    paused = {"annotations": {names.PAUSED_ANNOTATION: ""}}
+    async with cluster.manager():
+        node = {**NODE, "workspaceTemplateRef": {"name": "machine-template"}}
+        await cluster.apply(samples()[0], machine("held", node, **paused), machine("other", node))
+        await cluster.observer.until(says(cluster, MACHINE, "other", "Provisioned"))
+        assert await cluster.client.get_live(APPLY, NAMESPACE, "held-machine") is None
+        resumed = {"metadata": {"annotations": {names.PAUSED_ANNOTATION: None}}}
+        await cluster.client.patch(MACHINE, NAMESPACE, "held", resumed)
+        await cluster.observer.until(says(cluster, MACHINE, "held", "Provisioned"))

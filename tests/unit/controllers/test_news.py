@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from capt.api import CaptMachineDeploymentStatus, CaptMachineSetStatus
+from capt.controllers.news import PATIENCE, Discretion, is_news
+from capt.runtime import Key
+from capt.runtime.testing import FakeClock
+from tests.support.machines import condition, counts
+
+
+def set_status(replicas: int, available: int, **fields) -> CaptMachineSetStatus:
+    return CaptMachineSetStatus.model_validate({**counts(replicas, available), **fields})
+
+
+def test_every_change_of_a_small_fleet_is_news():
+    """With fewer than twenty machines each one counts."""
+    assert is_news(set_status(19, 3), set_status(19, 4), 19)
+
+
+def test_a_large_fleet_far_from_its_goal_is_told_of_in_steps():
+    """Single machines of fifty are no news, five are."""
+    assert not is_news(set_status(50, 10), set_status(50, 14), 50)
+    assert is_news(set_status(50, 10), set_status(50, 15), 50)
+    assert is_news(set_status(0, 0), set_status(50, 0), 50)
+
+
+def test_the_last_steps_are_told_one_by_one():
+    """Near the goal each machine is told at once: rollouts hang on it."""
+    assert is_news(set_status(50, 45), set_status(50, 46), 50)
+    assert is_news(set_status(51, 50), set_status(51, 51), 50)
+
+
+def test_conditions_and_generations_are_news():
+    """What is more than a count is told at once."""
+    failing = {"conditions": [condition("Ready", "False", "MachinesFailing")]}
+    assert is_news(set_status(50, 10), set_status(50, 11, **failing), 50)
+    assert is_news(set_status(50, 10), set_status(50, 11, observedGeneration=2), 50)
+
+
+def test_updated_machines_count_too():
+    """A deployment goes by its updated machines as well."""
+
+    def status(updated: int) -> CaptMachineDeploymentStatus:
+        return CaptMachineDeploymentStatus.model_validate({**counts(50), "updatedReplicas": updated})
+
+    assert not is_news(status(10), status(11), 50)
+    assert is_news(status(10), status(15), 50)
+    assert is_news(status(48), status(49), 50)
+
+
+async def test_small_news_are_held_back_for_a_while_and_no_longer():
+    """The time counts from the first change that was held back, whatever follows; telling starts it anew."""
+    clock = FakeClock()
+    discretion, key = Discretion(clock), Key("default", "s")
+    assert discretion.hold_back(key) == PATIENCE
+    await clock.advance(PATIENCE - 1)
+    assert discretion.hold_back(key) == 1
+    await clock.advance(1)
+    assert discretion.hold_back(key) == 0
+    discretion.told(key)
+    assert discretion.hold_back(key) == PATIENCE
