@@ -54,9 +54,10 @@ from capt.runtime.recorder import Recorder
 from capt.runtime.resource import Key, Kind, KubeObject, Resource
 from capt.runtime.result import After, Done, Reconciler, Request, Result
 from capt.runtime.selector import Selector, parse_selector
-from capt.runtime.shared_informer import InformerStatistics, WatchHandle
+from capt.runtime.shared_informer import InformerStatistics
 from capt.runtime.store import Store
 from capt.runtime.transport import HttpTransport, Response, Transport
+from capt.runtime.watch_handle import WatchHandle
 
 __all__ = [
     "After",

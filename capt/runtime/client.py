@@ -4,7 +4,7 @@ Reads are answered from the cache unless they say ``live``; they wait until the 
 wrote itself (read your own writes). Writes are create, patch and delete, never PUT: a merge patch carries
 exactly the fields that differ, and where nothing differs there is no request.
 
-Each write leaves one line in the log (``component=audit``): who, what, and the answer's code and version, never
+Each write leaves one line in the log (``logger=audit``): who, what, and the answer's code and version, never
 a body.
 """
 
@@ -39,8 +39,6 @@ DISCOVERY_SECONDS: Final = 10.0
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-_audit = get_logger(component="audit")
-
 
 class Client:
     """Reads and writes objects of any kind.
@@ -58,6 +56,7 @@ class Client:
         self._rest = Rest(transport, self._clock)
         self._informers = informers
         self._views = Views()
+        self._audit = get_logger("audit")
         self._discovered: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
@@ -316,9 +315,9 @@ class Client:
                 content_type=MERGE_PATCH if method == "PATCH" else "application/json",
             )
         except ApiError as error:
-            _audit.info("write", **line, code=error.status, resource_version="", reason=error.reason)
+            self._audit.info("write", **line, code=error.status, resource_version="", reason=error.reason)
             raise
-        _audit.info("write", **line, code=answer.status, resource_version=_version(answer.body))
+        self._audit.info("write", **line, code=answer.status, resource_version=_version(answer.body))
         return answer
 
     def _written(self, kind: Kind[T], answer: Response) -> T:

@@ -2,6 +2,10 @@
 
 Watches are declared, never implied by a read, and counted: the last handle that is closed stops the informer and
 frees its memory.
+
+There is never more than one cache to read a kind from. Were a selected and an unselected cache of it kept side by
+side, a handler woken by the one could read the other, which may lag behind: it would miss the change, and no
+further event would come.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from capt.runtime.clock import Clock, SystemClock
 from capt.runtime.errors import NotWatched
 from capt.runtime.metrics import Metrics
 from capt.runtime.resource import Kind, Resource
-from capt.runtime.shared_informer import Handler, Informer, InformerStatistics, WatchHandle
+from capt.runtime.shared_informer import Informer, InformerStatistics
 from capt.runtime.store import IndexFunction, Store
 from capt.runtime.transport import Transport
+from capt.runtime.watch_handle import Handler, WatchHandle
 
 
 class Informers:
@@ -92,23 +97,33 @@ class Informers:
         Args:
             kind: what to watch. Kinds of one resource share an informer.
             handler: hears of every object, then of every change.
-            labels: label selector, "" for everything. Each selector has its own cache.
+            labels: label selector, "" for everything. Where everything is watched as well, the selection is made
+                here, from that cache; else the API server makes it, and each selector has its own cache.
             optional: a missing kind is normal, and not mentioned by :meth:`unsynced`.
         """
-        selection = (kind.resource, labels)
-        informer = self._informers.get(selection)
+        resource = kind.resource
+        informer = self._informers.get((resource, "")) or self._informers.get((resource, labels))
+        superfluous: list[Informer] = []
         if informer is None:
-            informer = self._informers[selection] = self._make(kind.resource, labels)
-
-        async def release() -> None:
-            if not informer.handles and self._informers.get(selection) is informer:
-                del self._informers[selection]
-                await informer.stop()
-
-        handle = informer.attach(handler, release, optional=optional)
+            informer = self._make(resource, labels)
+            if not labels:
+                superfluous = self.of(resource)
+                for other in superfluous:
+                    del self._informers[resource, other.labels]
+                    informer.adopt(other)
+            self._informers[resource, labels] = informer
+        handle = informer.attach(handler, self._release, labels=labels, optional=optional)
         if handle.behind and self._tasks is not None:
             self._tasks.create_task(handle.replay(), name=f"replay {informer.name}")
+        for other in superfluous:
+            await other.stop()
         return handle
+
+    async def _release(self, informer: Informer) -> None:
+        place = (informer.resource, informer.labels)
+        if not informer.handles and self._informers.get(place) is informer:
+            del self._informers[place]
+            await informer.stop()
 
     def _make(self, resource: Resource, labels: str) -> Informer:
         informer = Informer(

@@ -35,7 +35,7 @@ TRIES: Final = 5
 
 _LONGEST_WAIT: Final = 30.0
 
-_log = get_logger(component="rest")
+_log = get_logger("rest")
 
 
 class Rest:

@@ -4,9 +4,7 @@ Handlers are called synchronously in the loop step that changed the store, so wh
 event says. They add keys to queues, hence need no queues of their own.
 
 A list reaches the store at once and its handlers in slices, with a turn of the event loop in between; the
-watch is not read on before they have all heard of it, so the order per object holds. A handler that comes
-late is told of what is there as additions with ``initial``; a live event on an object that it has not been told
-of yet counts as that addition.
+watch is not read on before they have all heard of it, so the order per object holds.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from capt.runtime.clock import Clock
@@ -30,96 +27,13 @@ from capt.runtime.resource import Key, Resource
 from capt.runtime.selector import Selector, parse_selector
 from capt.runtime.store import Draft, Store
 from capt.runtime.transport import Transport
+from capt.runtime.watch_handle import SLICE, Handler, WatchHandle
 from capt.runtime.wire import Bookmark, Delete, Upsert
-
-Handler = Callable[[Event], None]
-"""Hears of changes. Must be quick and must not raise; if it does, that is logged and others go on."""
-
-SLICE: Final = 200
-"""Events of a list that handlers hear of between two turns of the event loop."""
 
 READ_TIMEOUT: Final = 5.0
 """Seconds that a read waits for the cache to show this process's own writes."""
 
-_log = get_logger(component="informer")
-
-
-class WatchHandle:
-    """One handler's share in an informer. Close it when the handler is done."""
-
-    def __init__(
-        self, informer: Informer, handler: Handler, release: Callable[[], Awaitable[None]], *, optional: bool
-    ) -> None:
-        self._informer = informer
-        self._handler = handler
-        self._release = release
-        self._unseen: dict[Key, None] = {obj.key: None for obj in informer.store.list()}
-        self._closed = False
-        self.optional = optional
-
-    @property
-    def synced(self) -> bool:
-        """Whether the handler has heard of every object of the first list."""
-        return self._informer.synced and not self._unseen
-
-    @property
-    def behind(self) -> bool:
-        """Whether objects that were there before the handler are still to be replayed to it."""
-        return bool(self._unseen)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the API server does not serve the kind; it is asked for again and again."""
-        return self._informer.missing
-
-    @property
-    def problem(self) -> str:
-        """What is wrong, as one line, or ""."""
-        return self._informer.problem
-
-    async def wait_synced(self) -> None:
-        """Return when the handler has heard of every object of the first list, or is closed."""
-        while not (self.synced or self._closed):
-            await self._informer.changed()
-
-    async def wait_settled(self) -> None:
-        """Return when synced, or when the kind turns out to be missing."""
-        while not (self.synced or self.missing or self._closed):
-            await self._informer.changed()
-
-    async def close(self) -> None:
-        """Stop calling the handler, at once. The last handle of an informer stops it. Closing twice is fine."""
-        if not self._closed:
-            self._closed = True
-            self._informer.detach(self)
-            await self._release()
-
-    def deliver(self, event: Event) -> None:
-        """Tell the handler, in the form that fits what it has heard before."""
-        if self._closed:
-            return
-        key = event.obj.key
-        if key in self._unseen:
-            del self._unseen[key]
-            if event.new is None:
-                return
-            event = Event(type="added", new=event.new, initial=True)
-        try:
-            self._handler(event)
-        except Exception:  # noqa: BLE001 - one handler's bug must not stop the others, nor the stream
-            _log.exception("handler failed", resource=str(self._informer.resource), object=str(key))
-
-    async def replay(self) -> None:
-        """Tell the handler of the objects that were there before it."""
-        while self._unseen and not self._closed:
-            for key in tuple(islice(self._unseen, SLICE)):
-                obj = self._informer.store.get(key)
-                if obj is None:
-                    self._unseen.pop(key, None)
-                elif key in self._unseen:
-                    self.deliver(Event(type="added", new=obj, initial=True))
-            await asyncio.sleep(0)
-        self._informer.notify()
+_log = get_logger("informer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +81,7 @@ class Informer:
         labels: str,
     ) -> None:
         self.resource = resource
+        self.labels = labels
         self.name = f"{resource}?{labels}" if labels else str(resource)
         self.store = Store()
         self.own_writes = OwnWrites(self.store, clock)
@@ -229,18 +144,33 @@ class Informer:
         await self._reflector.run()
 
     def attach(
-        self, handler: Handler, release: Callable[[], Awaitable[None]], *, optional: bool
+        self,
+        handler: Handler,
+        release: Callable[[Informer], Awaitable[None]],
+        *,
+        labels: str,
+        optional: bool,
     ) -> WatchHandle:
         """Add a handler; what is there already has to be replayed to it.
 
         Args:
             handler: hears of changes from now on.
-            release: called after the handle was closed.
+            release: called with the informer after the handle was closed.
+            labels: what the handler hears of. An informer with a selector has it for its handlers too.
             optional: the handler can do without the kind.
         """
-        handle = WatchHandle(self, handler, release, optional=optional)
+        selector = parse_selector("" if self.selected else labels)
+        handle = WatchHandle(self, handler, release, selector=selector, optional=optional)
         self.handles = (*self.handles, handle)
         return handle
+
+    def adopt(self, other: Informer) -> None:
+        """Take over the handlers of an informer with a selector, which this one, without, makes superfluous."""
+        handles, other.handles = other.handles, ()
+        for handle in handles:
+            handle.move(self, parse_selector(other.labels))
+        self.handles = (*self.handles, *handles)
+        other.notify()
 
     def detach(self, handle: WatchHandle) -> None:
         """Take a handler away."""
@@ -295,6 +225,8 @@ class Informer:
             self._deliver(event)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
+        for handle in self.handles:
+            handle.listed()
         self.synced = True
         self.problem = ""
         self.notify()
@@ -363,9 +295,11 @@ class Informer:
             self.own_writes.expect_deletion(key, uid)
 
     def outdated(self, key: Key, resource_version: int) -> None:
-        """Note that the server holds something newer than this version of an object."""
-        if self.store.get(key) is not None:
-            self.own_writes.expect(key, resource_version + 1)
+        """Note that the API server holds something newer than this version of an object."""
+        known = self.store.get(key)
+        if known is not None and known.resource_version <= resource_version:
+            # newer than the object, and not seen yet: newer than everything that was seen
+            self.own_writes.expect(key, self.store.resource_version + 1)
 
     async def catch_up(self, keys: Iterable[Key]) -> None:
         """Return when the cache is synced and shows this process's writes to ``keys``.

@@ -32,7 +32,7 @@ OWNER_INDEX = "owner"
 
 Objects = list[Object]  # where a class has a method of that name, ``list`` is no type
 
-_log = get_logger(component="store")
+_log = get_logger("store")
 
 
 def _owner_uids(obj: Object) -> Iterable[str]:

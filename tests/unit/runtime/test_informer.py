@@ -1,0 +1,583 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from capt.runtime import (
+    ConnectionFailed,
+    Forbidden,
+    Gone,
+    Informers,
+    Invalid,
+    Key,
+    NotFound,
+    NotWatched,
+    RequestTimeout,
+    TooManyRequests,
+)
+from capt.runtime.metrics import Metrics
+from capt.runtime.testing import FakeClock, settle
+from tests.support.scripted import (
+    THING,
+    THINGS,
+    ScriptedTransport,
+    bookmark,
+    event,
+    manifest,
+    page,
+    refusal,
+    until,
+)
+
+
+class Heard(list):
+    """A handler that remembers what it was told."""
+
+    def __call__(self, told):
+        self.append((told.type, told.obj.name, told.obj.resource_version, told.initial))
+
+    @property
+    def short(self):
+        return [(kind, name) for kind, name, _, _ in self]
+
+
+@asynccontextmanager
+async def running(transport, clock=None, **options):
+    async with Informers(transport, clock=clock or FakeClock(), **options) as informers:
+        yield informers
+
+
+async def synced(transport, informers, *objects, handler=None, resource_version=10, **options):
+    """Watch things, with these objects as the streamed first list; returns handle and stream."""
+    handle = await informers.watch(THING, Heard() if handler is None else handler, **options)
+    watch = await transport.opened(len(transport.watches))
+    watch.send(*(event("ADDED", obj) for obj in objects), bookmark(resource_version, end=True))
+    await until(lambda: handle.synced)
+    return handle, watch
+
+
+async def test_streamed_list_then_watch():
+    """The list comes as initial events of one stream, which then goes on as the watch."""
+    transport, heard = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, manifest("a", 3), manifest("b", 4), handler=heard)
+        watch.send(event("MODIFIED", manifest("a", 11)), event("DELETED", manifest("b", 12)))
+        await until(lambda: len(heard) == 4)
+        assert heard == [
+            ("added", "a", 3, True),
+            ("added", "b", 4, True),
+            ("modified", "a", 11, False),
+            ("deleted", "b", 4, False),
+        ]
+        assert watch.query["sendInitialEvents"] == "true"
+        assert watch.query["resourceVersionMatch"] == "NotOlderThan"
+        assert watch.query["allowWatchBookmarks"] == "true"
+        assert "resourceVersion" not in watch.query
+        assert transport.requests == []
+    assert watch.closed
+
+
+async def test_inv_066_watches_end_after_five_to_ten_minutes():
+    """The server is asked to end each watch after a random time from five to ten minutes."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        await informers.watch(THING, Heard())
+        assert 300 <= int((await transport.opened(0)).query["timeoutSeconds"]) <= 600
+
+
+async def test_inv_071_half_a_streamed_list_is_never_seen():
+    """Nothing is visible before the bookmark that ends the initial events; other bookmarks do not count."""
+    transport, heard = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        handle = await informers.watch(THING, heard)
+        watch = await transport.opened(0)
+        watch.send(event("ADDED", manifest("a", 3)), bookmark(5), bookmark(6, end="false"))
+        await settle()
+        assert (handle.synced, heard, len(informers.store(THING))) == (False, [], 0)
+        watch.send(bookmark(7, end=True))
+        await until(lambda: handle.synced)
+        assert heard.short == [("added", "a")]
+
+
+async def test_inv_073_a_streamed_list_that_breaks_is_taken_anew():
+    """A stream that breaks before the end of the list leaves nothing behind; the next one starts empty."""
+    transport, heard, clock = ScriptedTransport(), Heard(), FakeClock()
+    async with running(transport, clock) as informers:
+        handle = await informers.watch(THING, heard)
+        watch = await transport.opened(0)
+        watch.send(event("ADDED", manifest("ghost", 3)))
+        watch.fail(ConnectionFailed("reset"))
+        await settle()
+        await clock.advance(2)
+        watch = await transport.opened(1)
+        watch.send(event("ADDED", manifest("a", 4)), bookmark(9, end=True))
+        await until(lambda: handle.synced)
+        assert heard.short == [("added", "a")]
+
+
+async def test_inv_072_servers_that_cannot_stream_are_listed():
+    """A server that refuses streamed lists is listed in pages, and watched from the list's version."""
+    pages = {
+        "": page(manifest("a", 3), resource_version=8, token="t"),
+        "t": page(manifest("b", 4), resource_version=8),
+    }
+    transport, heard = ScriptedTransport(lambda request: pages[request.query.get("continue", "")]), Heard()
+    transport.refusals = [Invalid("sendInitialEvents is forbidden", status=422)]
+    async with running(transport) as informers:
+        handle = await informers.watch(THING, heard)
+        watch = await transport.opened(0)
+        assert handle.synced
+        assert heard.short == [("added", "a"), ("added", "b")]
+        assert watch.query["resourceVersion"] == "8"
+        assert "sendInitialEvents" not in watch.query
+        assert [request.query["limit"] for request in transport.requests] == ["500", "500"]
+
+
+async def test_inv_072_servers_that_ignore_streamed_lists_are_listed():
+    """A server that never ends the initial events is listed after ten seconds of silence."""
+    transport, clock = ScriptedTransport(lambda _: page(manifest("a", 3))), FakeClock()
+    async with running(transport, clock) as informers:
+        handle = await informers.watch(THING, Heard())
+        silent = await transport.opened(0)
+        silent.send(event("ADDED", manifest("a", 3)))
+        await settle()
+        await clock.advance(11)
+        assert "resourceVersion" in (await transport.opened(1)).query
+        assert handle.synced
+        assert silent.closed
+
+
+async def test_inv_070_an_expired_page_token_means_one_full_list():
+    """When the token of page two expires, the list is taken again in one piece."""
+
+    def respond(request):
+        if "continue" in request.query:
+            return refusal(410, "Expired")
+        if "limit" in request.query:
+            return page(manifest("stale", 1), token="t")
+        return page(manifest("a", 3), manifest("b", 4))
+
+    transport, heard = ScriptedTransport(respond), Heard()
+    transport.refusals = [Invalid("x")]
+    async with running(transport) as informers:
+        handle = await informers.watch(THING, heard)
+        await until(lambda: handle.synced)
+        assert heard.short == [("added", "a"), ("added", "b")]
+
+
+async def test_inv_063_a_closed_watch_goes_on_where_it_was():
+    """A watch that the server ends goes on from the last event or bookmark, without a list."""
+    transport, heard = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, manifest("a", 3), handler=heard)
+        watch.send(event("MODIFIED", manifest("a", 11)), bookmark(15))
+        watch.end()
+        again = await transport.opened(1)
+        assert again.query["resourceVersion"] == "15"
+        assert "sendInitialEvents" not in again.query
+        again.send(event("DELETED", manifest("a", 16)))
+        await until(lambda: len(heard) == 3)
+        assert heard.short == [("added", "a"), ("modified", "a"), ("deleted", "a")]
+        assert transport.requests == []
+
+
+async def test_inv_061_refused_watches_wait_and_never_relist():
+    """Watches refused with 429 or without connection are asked for again, later, and nothing is listed."""
+    transport, clock = ScriptedTransport(), FakeClock()
+    async with running(transport, clock) as informers:
+        _, watch = await synced(transport, informers)
+        transport.refusals = [TooManyRequests("slow down", status=429)] * 3 + [
+            ConnectionFailed("refused")
+        ] * 3
+        watch.send(bookmark(20))
+        watch.end()
+        await until(lambda: len(transport.refused) == 1)
+        assert len(transport.refusals) == 5
+        for _ in range(12):
+            await clock.advance(30)
+        await transport.opened(1)
+        assert {query["resourceVersion"] for query in transport.refused} == {"20"}
+        assert transport.requests == []
+
+
+async def test_inv_065_a_version_that_is_too_old_relists():
+    """410 on the stream takes the list anew; what vanished meanwhile is told as deleted."""
+    transport, heard = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, manifest("a", 3), manifest("b", 4), handler=heard)
+        heard.clear()
+        watch.send(event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}))
+        again = await transport.opened(1)
+        assert again.query["sendInitialEvents"] == "true"
+        again.send(
+            event("ADDED", manifest("b", 30)), event("ADDED", manifest("c", 31)), bookmark(40, end=True)
+        )
+        await until(lambda: len(heard) == 3)
+        assert heard == [("deleted", "a", 3, False), ("modified", "b", 30, False), ("added", "c", 31, False)]
+
+
+async def test_inv_075_a_silent_watch_is_reopened():
+    """A watch that brings no byte for too long is opened again at once, from where it was."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers)
+        watch.fail(RequestTimeout("no byte in time"))
+        assert (await transport.opened(1)).query["resourceVersion"] == "10"
+
+
+async def test_inv_076_garbage_is_skipped_and_counted():
+    """Events that are no events, or of another kind, are left out; the stream goes on and they are counted."""
+    transport, heard, metrics = ScriptedTransport(), Heard(), Metrics()
+    async with running(transport, metrics=metrics) as informers:
+        _, watch = await synced(transport, informers, handler=heard)
+        watch.send(
+            b"{broken",
+            event("ADDED", manifest("x", 11) | {"kind": "Other"}),
+            event("ADDED", manifest("a", 12)),
+        )
+        await until(lambda: heard)
+        assert heard.short == [("added", "a")]
+        labels = {"resource": "things.example.com", "type": "UNDECODABLE"}
+        assert metrics.registry.get_sample_value("capt_informer_watch_events_total", labels) == 2
+
+
+async def test_a_missing_kind_is_waited_for():
+    """A kind that is not served is asked for again and again, named while missing, and works once it is served."""
+    transport, heard, clock = ScriptedTransport(), Heard(), FakeClock()
+    transport.refusals = [NotFound("x", status=404)] * 3
+    async with running(transport, clock) as informers:
+        handle = await informers.watch(THING, heard)
+        await handle.wait_settled()
+        assert (handle.missing, handle.synced) == (True, False)
+        assert informers.unsynced() == ["things.example.com: not served by the API server"]
+        assert handle.problem == informers.unsynced()[0]
+        for _ in range(3):
+            await clock.advance(6)
+        watch = await transport.opened(0)
+        watch.send(event("ADDED", manifest("a", 3)), bookmark(9, end=True))
+        await until(lambda: handle.synced)
+        assert (handle.missing, handle.problem, informers.unsynced()) == (False, "", [])
+        assert heard == [("added", "a", 3, True)]
+
+
+async def test_an_optional_kind_never_holds_readiness_back():
+    """A missing kind that nobody needs is not among what readiness waits for."""
+    transport = ScriptedTransport()
+    transport.refusals = [NotFound("x", status=404)]
+    async with running(transport) as informers:
+        handle = await informers.watch(THING, Heard(), optional=True)
+        await handle.wait_settled()
+        assert handle.missing
+        assert informers.unsynced() == []
+
+
+async def test_a_kind_that_goes_away_takes_its_objects_along():
+    """When a CRD is deleted, handlers hear of the deletion of every object, and the kind is missing."""
+    transport, heard = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        handle, watch = await synced(transport, informers, manifest("a", 3), handler=heard)
+        transport.refusals = [NotFound("x", status=404)]
+        watch.send(bookmark(12))
+        watch.end()
+        await until(lambda: handle.missing)
+        assert heard.short == [("added", "a"), ("deleted", "a")]
+        assert not handle.synced
+
+
+async def test_unsynced_names_the_reason():
+    """What readiness shows for a kind that cannot be listed is the API server's own message."""
+    transport, clock = ScriptedTransport(lambda _: refusal(403, "Forbidden")), FakeClock()
+    transport.refusals = [Forbidden("x", status=403)]
+    async with running(transport, clock) as informers:
+        await informers.watch(THING, Heard())
+        assert informers.unsynced() == ["things.example.com: waiting for the first list"]
+        await until(lambda: transport.requests)
+        await settle()
+        assert informers.unsynced() == ["things.example.com: refused with 403 (403 Forbidden)"]
+
+
+async def test_inv_083_a_late_handler_misses_nothing():
+    """A handler that comes late hears of each object once as initial, then of changes; no change is out of order."""
+    transport, late = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, *(manifest(f"m{n:03}", 3) for n in range(450)))
+        handle = await informers.watch(THING, late)
+        watch.send(
+            event("MODIFIED", manifest("m000", 11)),
+            event("MODIFIED", manifest("m449", 12)),
+            event("DELETED", manifest("m448", 13)),
+            event("ADDED", manifest("new", 14)),
+        )
+        await handle.wait_synced()
+        await until(lambda: ("added", "new", 14, False) in late)
+        told = {}
+        for kind, name, version, initial in late:
+            assert initial == (name not in told and name != "new")
+            assert version >= told.get(name, 0)
+            told[name] = version
+            assert kind != "modified" or name in {"m000", "m449"}
+        assert told["m000"] == 11
+        assert told["m449"] == 12
+        assert len(told) >= 450
+        assert len(transport.watches) == 1
+
+
+async def test_inv_079_a_handler_that_comes_during_the_first_list_is_served_too():
+    """A handler added while others still hear of the first list gets all of it as well."""
+    transport, late = ScriptedTransport(), Heard()
+    async with running(transport) as informers:
+        first = await informers.watch(THING, Heard())
+        watch = await transport.opened(0)
+        watch.send(*(event("ADDED", manifest(f"m{n:03}", 3)) for n in range(450)), bookmark(9, end=True))
+        await until(lambda: len(informers.store(THING)) == 450)
+        assert not first.synced
+        handle = await informers.watch(THING, late)
+        await handle.wait_synced()
+        assert sorted(name for _, name, _, _ in late) == [f"m{n:03}" for n in range(450)]
+
+
+async def test_inv_085_a_closed_handler_hears_nothing():
+    """After close() a handler is not called, and the others go on."""
+    transport, gone, stays = ScriptedTransport(), Heard(), Heard()
+    async with running(transport) as informers:
+        handle, watch = await synced(transport, informers, handler=gone)
+        await informers.watch(THING, stays)
+        await handle.close()
+        await handle.close()
+        watch.send(event("ADDED", manifest("a", 11)))
+        await until(lambda: stays)
+        assert gone == []
+
+
+async def test_the_last_handle_frees_everything():
+    """Handles share one watch; the last one that is closed ends it, and the kind is no longer cached."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        one, watch = await synced(transport, informers, manifest("a", 3))
+        other = await informers.watch(THING, Heard())
+        await one.close()
+        assert not watch.closed
+        await other.close()
+        assert watch.closed
+        with pytest.raises(NotWatched):
+            informers.store(THING)
+        assert informers.statistics() == ()
+        again, _ = await synced(transport, informers, manifest("b", 20), resource_version=30)
+        assert [obj.name for obj in informers.store(THING).list()] == ["b"]
+        await again.close()
+
+
+async def test_inv_086_a_broken_handler_stops_nobody():
+    """A handler that raises loses its own event; other handlers and the stream go on."""
+    transport, heard = ScriptedTransport(), Heard()
+
+    def broken(_):
+        raise RuntimeError("a bug")
+
+    async with running(transport) as informers:
+        await informers.watch(THING, broken)
+        _, watch = await synced(transport, informers, manifest("a", 3), handler=heard)
+        watch.send(event("ADDED", manifest("b", 11)))
+        await until(lambda: len(heard) == 2)
+
+
+async def test_a_selection_is_made_by_the_server():
+    """A watch with a label selector is a watch of its own, where nobody watches everything."""
+    transport = ScriptedTransport()
+    async with running(transport, namespace="team") as informers:
+        await informers.watch(THING, Heard(), labels="a=b")
+        watch = await transport.opened(0)
+        assert watch.query["labelSelector"] == "a=b"
+        assert watch.path == "/apis/example.com/v1/namespaces/team/things"
+        informers.store(THING)
+        await informers.watch(THING, Heard(), labels="c=d")
+        with pytest.raises(NotWatched, match="selectors only"):
+            informers.store(THING)
+
+
+async def test_a_selection_from_what_is_watched_anyway():
+    """Where everything is watched, a selected handler shares that watch, and hears its selection only."""
+    transport, everything, selected = ScriptedTransport(), Heard(), Heard()
+    in_, out = {"a": "b"}, {"a": "c"}
+    async with running(transport) as informers:
+        _, watch = await synced(
+            transport,
+            informers,
+            manifest("x", 1, labels=in_),
+            manifest("y", 2, labels=out),
+            handler=everything,
+        )
+        handle = await informers.watch(THING, selected, labels="a=b")
+        await handle.wait_synced()
+        watch.send(
+            event("MODIFIED", manifest("x", 11, labels=in_)),
+            event("MODIFIED", manifest("x", 12, labels=out)),
+            event("MODIFIED", manifest("x", 13, labels=out)),
+            event("MODIFIED", manifest("y", 14, labels=in_)),
+            event("ADDED", manifest("z", 15, labels=out)),
+            event("DELETED", manifest("z", 16, labels=out)),
+            event("DELETED", manifest("y", 17, labels=in_)),
+        )
+        await until(lambda: len(everything) == 9)
+        assert selected == [
+            ("added", "x", 1, True),
+            ("modified", "x", 11, False),
+            ("deleted", "x", 11, False),
+            ("added", "y", 14, False),
+            ("deleted", "y", 14, False),
+        ]
+        assert len(transport.watches) == 1
+
+
+async def test_watching_everything_takes_selections_over():
+    """Once everything is watched, selected watches end, and their handlers hear what changed meanwhile, no more."""
+    transport, selected = ScriptedTransport(), Heard()
+    labels = {"a": "b"}
+    async with running(transport) as informers:
+        handle, watch = await synced(
+            transport,
+            informers,
+            *(manifest(name, 1, labels=labels) for name in ("changed", "gone", "remade", "same")),
+            handler=selected,
+            labels="a=b",
+        )
+        selected.clear()
+        whole = await informers.watch(THING, Heard())
+        assert watch.closed
+        assert informers.store(THING).list() == []
+        (await transport.opened(1)).send(
+            event("ADDED", manifest("changed", 21, labels=labels)),
+            event("ADDED", manifest("new", 22, labels=labels)),
+            event("ADDED", manifest("other", 23)),
+            event("ADDED", manifest("remade", 24, labels=labels, uid="another")),
+            event("ADDED", manifest("same", 1, labels=labels)),
+            bookmark(30, end=True),
+        )
+        await handle.wait_synced()
+        assert sorted(selected.short) == [
+            ("added", "new"),
+            ("added", "remade"),
+            ("deleted", "gone"),
+            ("deleted", "remade"),
+            ("modified", "changed"),
+        ]
+        await whole.close()
+        (await transport.opened(1)).send(event("DELETED", manifest("same", 31, labels=labels)))
+        await until(lambda: ("deleted", "same", 1, False) in selected)
+        await handle.close()
+        assert transport.watches[1].closed
+
+
+async def test_inv_092_reading_what_nobody_watches():
+    """A read of a kind that nobody watches is refused at once and starts nothing."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        with pytest.raises(NotWatched, match=r"things\.example\.com"):
+            informers.store(THING)
+        await settle()
+        assert transport.watches == []
+
+
+async def test_indexes_may_be_declared_first():
+    """An index that was declared before the watch is there with the first object."""
+    transport = ScriptedTransport()
+    informers = Informers(transport, clock=FakeClock())
+
+    def team(obj):
+        return [obj.labels["team"]]
+
+    informers.index(THING, "team", team)
+    informers.index(THING, "team", team)
+    with pytest.raises(ValueError, match="team"):
+        informers.index(THING, "team", lambda _: [])
+    async with informers:
+        await synced(transport, informers, manifest("a", 3, labels={"team": "x"}))
+        assert [obj.name for obj in informers.store(THING).by_index("team", "x")] == ["a"]
+
+
+async def test_a_long_first_list_lets_the_loop_turn():
+    """While handlers hear of thousands of objects, other tasks run in between."""
+    transport, heard = ScriptedTransport(), Heard()
+    longest = 0
+    async with running(transport) as informers:
+
+        async def bystander():
+            nonlocal longest
+            seen = 0
+            while len(heard) < 2000:
+                longest, seen = max(longest, len(heard) - seen), len(heard)
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(bystander())
+        await synced(transport, informers, *(manifest(f"m{n}", 3) for n in range(2000)), handler=heard)
+        await task
+    assert longest <= 200
+
+
+async def test_inv_074_leaving_stops_everything():
+    """Leaving the context closes every connection and ends every task, also those that wait to retry."""
+    transport = ScriptedTransport()
+    before = asyncio.all_tasks()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers)
+        transport.refusals = [ConnectionFailed("refused")]
+        await informers.watch(THING, Heard(), labels="a=b")
+        await settle()
+    assert watch.closed
+    assert asyncio.all_tasks() == before
+
+
+async def test_statistics_and_gauges():
+    """What an informer holds is visible, as an object and as metrics, and no longer once it is closed."""
+    transport, clock, metrics = ScriptedTransport(), FakeClock(), Metrics()
+    async with running(transport, clock, metrics=metrics) as informers:
+        handle, watch = await synced(transport, informers, manifest("a", 3))
+        await clock.advance(30)
+        (seen,) = informers.statistics()
+        assert (seen.resource, seen.objects, seen.synced, seen.resource_version) == (
+            "things.example.com",
+            1,
+            True,
+            10,
+        )
+        assert (seen.last_event_age, seen.size) == (30.0, informers.store(THING).size)
+
+        def sample(name):
+            return metrics.registry.get_sample_value(name, {"resource": "things.example.com"})
+
+        assert sample("capt_informer_objects") == 1
+        assert sample("capt_informer_last_event_age_seconds") == 30
+        watch.send(bookmark(20))
+        await settle()
+        assert sample("capt_informer_last_event_age_seconds") == 0
+        relists = {"resource": "things.example.com", "reason": "start"}
+        assert metrics.registry.get_sample_value("capt_informer_relists_total", relists) == 1
+        await handle.close()
+        assert sample("capt_informer_objects") == 0
+
+
+async def test_cluster_scoped_kinds_ignore_the_namespace():
+    """A namespace to watch does not limit cluster-scoped kinds."""
+    from dataclasses import replace
+
+    from capt.runtime import Kind
+
+    transport = ScriptedTransport()
+    async with running(transport, namespace="team") as informers:
+        kind = Kind(replace(THINGS, namespaced=False), THING.model)
+        await informers.watch(kind, Heard())
+        assert (await transport.opened(0)).path == "/apis/example.com/v1/things"
+        assert informers.store(kind).get(Key("", "a")) is None
+
+
+async def test_gone_on_the_request_relists_too():
+    """410 as the answer to a watch request has the same effect as on the stream."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers)
+        transport.refusals = [Gone("too old", status=410)]
+        watch.send(bookmark(12))
+        watch.end()
+        assert (await transport.opened(1)).query["sendInitialEvents"] == "true"
