@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ from capt.embedded.store import Key, Store, Stored
 from capt.embedded.watch import Watch
 from capt.embedded.writes import Mutation, Writer
 
+_LOG = logging.getLogger(__name__)
 _SMALL = 256 * 1024  # bytes of a list that leave in one piece
 _PROBES = ("/healthz", "/livez", "/readyz")
 _REASONS = {
@@ -134,11 +136,17 @@ class Api:
             action = self.faults.take(info)
             await self._meet(action)
             response = await self._answer(request, info, action)
+        except _DropConnectionError:
+            raise
         except StatusError as error:
             return _json(msgspec.json.encode(error.body()), code=error.code, headers=error.headers)
         except web.HTTPRequestEntityTooLarge:
             large = StatusError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
             return _json(msgspec.json.encode(large.body()), code=413)
+        except Exception:  # noqa: BLE001 - a bug must become an answer, as in the real server, not a cut connection
+            _LOG.exception("cannot serve %s %s", request.method, request.path)
+            broken = StatusError(500, "InternalError", "Internal error occurred: see the server's log")
+            return _json(msgspec.json.encode(broken.body()), code=500)
         if isinstance(action, DropAfter):
             raise _DropConnectionError
         return response

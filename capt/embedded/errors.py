@@ -98,13 +98,14 @@ class StatusError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.metadata: dict[str, Any] = {}
         self.details = dict(details or {})
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
         """The ``Status`` object that the client gets."""
-        status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        status["message"] = str(self)
+        status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata}
+        status |= {"status": "Failure", "message": str(self)}
         if self.reason:
             status["reason"] = self.reason
         if self.details:
@@ -183,7 +184,7 @@ def expired(message: str, *, continue_token: str = "") -> StatusError:
     """The version asked for lies before the window of history that is kept."""
     error = StatusError(410, "Expired", message)
     if continue_token:
-        error.details = {"continue": continue_token}
+        error.metadata = {"continue": continue_token}
     return error
 
 

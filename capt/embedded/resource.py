@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from capt.embedded.errors import FieldError
-from capt.embedded.schema import Schema
+from capt.embedded.schema import METADATA, Schema
 from capt.embedded.store import Stored
 
 ALL_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
@@ -95,6 +95,11 @@ class Resource:
     def api_version(self) -> str:
         """``group/version``; the core group has none."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def typed(self) -> Schema:
+        """What must have the right types already to be decoded: everything of a built-in kind, metadata of a custom one."""
+        return METADATA if self.custom else self.schema
 
     @property
     def subresources(self) -> tuple[str, ...]:

@@ -199,3 +199,6 @@ class Schema:
         if isinstance(value, str) and self.format in _CEL_FORMATS:
             return typed_string(self.format, value)
         return value
+
+
+METADATA = Schema({"type": "object"}, root=True)

@@ -13,7 +13,6 @@ import msgspec
 
 from capt.embedded import metadata
 from capt.embedded.errors import (
-    FieldError,
     StatusError,
     already_exists,
     bad_request,
@@ -27,7 +26,7 @@ from capt.embedded.errors import (
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Resource
 from capt.embedded.store import Key, Store, Stored
-from capt.embedded.validation import type_name, validate
+from capt.embedded.validation import validate
 
 _GENERATE_TRIES = 8
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
@@ -71,7 +70,7 @@ class Writer:
             body.pop("status", None)
         resource.prepare(body, None)
         errors = [*metadata.validate_new(meta, label_name=resource.id == "namespaces")]
-        errors += [*_schema_errors(resource, body, None), *resource.validate(body, None)]
+        errors += validate(resource.schema, body) or resource.validate(body, None)
         if errors:
             raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
         options.warnings += metadata.finalizer_warnings(meta)
@@ -116,7 +115,7 @@ class Writer:
         meta = new["metadata"]
         resource.prepare(new, old)
         errors = [*metadata.validate_change(meta, old["metadata"])]
-        errors += [*_schema_errors(resource, new, old), *resource.validate(new, old)]
+        errors += validate(resource.schema, new, old) or resource.validate(new, old)
         if errors:
             raise unprocessable(resource.group, resource.kind, key.name, errors)
         if new == old:
@@ -244,10 +243,10 @@ def check_kind(resource: Resource, body: dict[str, Any]) -> None:
             f" ({kind}) to ({resource.kind}): unknown conversion"
         )
     body["apiVersion"], body["kind"] = resource.api_version, resource.kind
-    if not isinstance(body.get("metadata") or {}, dict):
-        raise bad_request(f"metadata of a {resource.kind} must be an object")
     if body.get("metadata") is None:
         body["metadata"] = {}
+    if not isinstance(body["metadata"], dict):
+        raise bad_request(f"metadata of a {resource.kind} must be an object")
 
 
 def read_fields(
@@ -256,8 +255,8 @@ def read_fields(
     """Prune and default in place; say, as ``fieldValidation`` asks, what was not known.
 
     Raises:
-        StatusError: 400 (422 for a patch) for unknown fields under Strict; 400 when a built-in kind has a field
-            of a wrong type.
+        StatusError: 400 (422 for a patch) for unknown fields under Strict; 400 for a field of a wrong type in metadata or
+            in a built-in kind.
     """
     unknown: list[str] = []
     shown = msgspec.json.encode(body).decode() if patched and options.field_validation == "Strict" else ""
@@ -274,17 +273,13 @@ def read_fields(
     if options.field_validation == "Warn":
         options.warnings += texts
     resource.schema.default(body)
-    for error in () if resource.custom else validate(resource.schema, body):
+    checked = {"metadata": body["metadata"]} if resource.custom else body
+    for error in validate(resource.typed, checked):
         if error.reason == "FieldValueTypeInvalid":
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json:'
-                f" cannot unmarshal {type_name(error.value) if error.value is None else error.value} into Go struct"
-                f" field {resource.kind}.{error.field}"
+                f" cannot unmarshal {error.value} into Go struct field {resource.kind}.{error.field}"
             )
-
-
-def _schema_errors(resource: Resource, new: dict[str, Any], old: dict[str, Any] | None) -> list[FieldError]:
-    return validate(resource.schema, new) if old is None else validate(resource.schema, new, old)
 
 
 def _isolate(
