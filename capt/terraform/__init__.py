@@ -17,13 +17,8 @@ from capt.api import Workspace
 from capt.runtime import (
     Backoff,
     Controller,
-    Event,
     Kind,
     Manager,
-    annotations_changed,
-    any_of,
-    generation_changed,
-    labels_changed,
     watch_self,
 )
 from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
@@ -39,6 +34,7 @@ from capt.terraform.executor import (
 from capt.terraform.kinds import FLAVOURS
 from capt.terraform.reconciler import WorkspaceReconciler
 from capt.terraform.simulated import SimulatedExecutor, Simulation
+from capt.terraform.triggers import worth_a_look
 from capt.terraform.work_directory import standing_resources
 
 __all__ = [
@@ -106,7 +102,7 @@ def add_to(
             Controller(
                 name=f"engine.{kind.resource.group}",
                 reconciler=reconciler,
-                watches=(replace(watch_self(kind, predicate=_WORTH_A_LOOK), optional=True),),
+                watches=(replace(watch_self(kind, predicate=worth_a_look), optional=True),),
                 workers=parallelism,
                 backoff=Backoff(cap=60.0),
             )
@@ -127,12 +123,3 @@ def _cli_for(kind: Kind[Workspace]) -> Path:
         message = "neither terraform nor tofu is on PATH; install one, or choose another Workspace engine"
         raise CliNotFoundError(message)
     return cli
-
-
-def _is_deleting(event: Event) -> bool:
-    # other finalizers that come off change no generation, and the last one is what deletion waits for
-    return event.obj.deleting
-
-
-# our own status writes are not
-_WORTH_A_LOOK = any_of(generation_changed, labels_changed, _is_deleting, annotations_changed)

@@ -7,8 +7,9 @@ that directory.
 * Local state is locked by the operating system, so a lock dies with its holder; the ``.terraform.tfstate.lock.info``
   that a killed process leaves behind is a note for people and stops nobody. A child that outlived a killed engine
   still holds the lock, and the next apply fails with Terraform's own words until it ends.
-* When the manager stops, commands get a while to end by themselves, then SIGTERM, early enough to stop in order within the
-  manager's own time. An apply that was interrupted leaves its state written, and the next start goes on from there.
+* When the manager stops, commands get a while to end by themselves, then SIGTERM, early enough to stop in order
+  within the manager's own time. An apply that was interrupted leaves its state written, and the next start goes on
+  from there.
 * Deletion does not depend on a plan, nor on the module as it is written now: when that no longer initialises or
   destroys, what was last applied is used to destroy what it made.
 """
@@ -149,7 +150,7 @@ class CliExecutor:
         if deleting:
             if directory.applied and directory.is_initialized and directory.state_is_local:
                 return Observation(exists=not await asyncio.to_thread(directory.state_is_empty))
-            return await self._now_or_as_applied(workspace, self._observe_standing)
+            return await self._now_or_as_applied(workspace, self._prepare_and_look)
         await self._prepare(workspace)
         planned = await self._command(
             workspace,
@@ -162,7 +163,7 @@ class CliExecutor:
         )  # fmt: skip
         if planned.code == 0:
             directory.plan.unlink(missing_ok=True)
-        standing = await self._observe_standing(workspace)
+        standing = await self._look(workspace)
         return replace(standing, up_to_date=planned.code == 0, checksum=files.checksum(workspace))
 
     async def claim(self, workspace: WorkspaceInput) -> None:
@@ -204,8 +205,11 @@ class CliExecutor:
             ),
         )  # fmt: skip
 
-    async def _observe_standing(self, workspace: WorkspaceInput) -> Observation:
+    async def _prepare_and_look(self, workspace: WorkspaceInput) -> Observation:
         await self._prepare(workspace)
+        return await self._look(workspace)
+
+    async def _look(self, workspace: WorkspaceInput) -> Observation:
         directory = self._directory(workspace.uid)
         if directory.state_is_local:
             exists = not await asyncio.to_thread(directory.state_is_empty)
@@ -239,6 +243,7 @@ class CliExecutor:
                 "Crossplane provider; use Inline or Remote"
             )
             raise InvalidInputError(message)
+        files.check_arguments(workspace)
         if not await asyncio.to_thread(directory.is_place_of, workspace):
             incoming = await asyncio.to_thread(directory.begin_place)
             if workspace.source == "Remote":

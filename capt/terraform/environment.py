@@ -29,7 +29,7 @@ def command_environment(
 
     Args:
         inherited: the manager's environment; only what Terraform and cloud SDKs look for is taken.
-        own: the Workspace's ``env``; wins over everything else.
+        own: the Workspace's ``env``; wins over everything except the place of Terraform's own records.
         plugin_cache: directory for downloaded providers, where the manager's environment names none.
     """
     passed = {
@@ -48,4 +48,6 @@ def command_environment(
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         **own,
+        # where `init` records the backend; moved elsewhere, a remote state would be taken for a local, empty one
+        "TF_DATA_DIR": ".terraform",
     }

@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from capt.terraform.executor import InvalidInputError, WorkspaceInput
 
 VARMAP = "varmap.tfvars.json"
+
+_MOVING: Final = frozenset({"chdir", "from-module", "out", "state", "state-out"})
 
 
 def entrypoint(workspace: WorkspaceInput) -> PurePosixPath:
@@ -51,6 +54,27 @@ def variable_arguments(workspace: WorkspaceInput, directory: Path) -> tuple[str,
         *(f"-var={key}={value}" for key, value in workspace.variables),
         *(f"-var-file={directory / name}" for name in variable_files(workspace)),
     )
+
+
+def check_arguments(workspace: WorkspaceInput) -> None:
+    """Refuse arguments that would move the state, or the plan, to where this engine does not look for it.
+
+    Raises:
+        InvalidInputError: such an argument is given; the text names field and argument.
+    """
+    fields = {
+        "initArgs": workspace.init_args,
+        "planArgs": workspace.plan_args,
+        "applyArgs": workspace.apply_args,
+        "destroyArgs": workspace.destroy_args,
+    }
+    for field, arguments in fields.items():
+        for argument in arguments:
+            if argument.lstrip("-").partition("=")[0] in _MOVING:
+                message = (
+                    f"spec.forProvider.{field}: {argument} is the engine's business; use a backend block"
+                )
+                raise InvalidInputError(message)
 
 
 def place(workspace: WorkspaceInput) -> str:

@@ -35,6 +35,12 @@ def test_the_workspaces_own_environment_wins() -> None:
     assert passed["TF_PLUGIN_CACHE_DIR"] == "/own"
 
 
+def test_terraforms_own_records_stay_in_the_work_directory() -> None:
+    """Where the backend is recorded cannot be moved, or a remote state would be taken for an empty local one."""
+    passed = command_environment({}, {"TF_DATA_DIR": "/elsewhere"}, plugin_cache=CACHE)
+    assert passed["TF_DATA_DIR"] == ".terraform"
+
+
 def test_a_cli_config_file_that_is_not_there_is_not_named(tmp_path: Path) -> None:
     """Terraform would print a warning with every command; one that is there is passed on."""
     present = tmp_path / "terraformrc"

@@ -68,6 +68,14 @@ def test_only_what_init_reads_changes_the_checksum(change: dict[str, Any], init:
     assert (files.checksum(replace(INPUT, **change)) != files.checksum(INPUT)) is init
 
 
+@pytest.mark.parametrize("argument", ["-state=/x", "--state-out=x", "-chdir=/", "-out=p", "-state"])
+def test_arguments_cannot_move_the_state(argument: str) -> None:
+    """State that lies where nobody looks for it would be taken for no state, and infrastructure be abandoned."""
+    with pytest.raises(InvalidInputError, match=r"planArgs: .* backend block"):
+        files.check_arguments(replace(INPUT, plan_args=("-parallelism=2", argument)))
+    files.check_arguments(replace(INPUT, plan_args=("-parallelism=2", "-refresh=false", "-target=x.state")))
+
+
 @pytest.mark.parametrize("entrypoint", ["..", "a/../../b", "/etc"])
 def test_an_entrypoint_stays_within_the_module(entrypoint: str) -> None:
     """A path that leaves the module is refused with the field's name."""
