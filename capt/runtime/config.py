@@ -80,10 +80,12 @@ class ClusterConfig:
             context: name of the context; "" for the file's current one.
 
         Raises:
-            ConfigError: a file is missing or unreadable, or the context is not in it.
+            ConfigError: every file is missing or one is unreadable, or the context is not in them.
         """
         files = [Path(part).expanduser() for part in str(path).split(os.pathsep) if part]
-        kubeconfig = _merged([_read(file) for file in files])
+        # as kubectl does it: of several files some may be missing, one alone may not
+        present = [file for file in files if file.exists()] or files
+        kubeconfig = _merged([_read(file) for file in present])
         name, namespace = _check(kubeconfig, context, str(path))
 
         async def connect() -> Endpoint:
@@ -190,7 +192,8 @@ def _merged(kubeconfigs: list[dict[str, Any]]) -> dict[str, Any]:
     for kubeconfig in kubeconfigs:
         for section in ("clusters", "contexts", "users"):
             merged[section] += kubeconfig.get(section) or []
-        merged.setdefault("current-context", kubeconfig.get("current-context") or None)
+        if kubeconfig.get("current-context"):
+            merged.setdefault("current-context", kubeconfig["current-context"])
     return merged
 
 

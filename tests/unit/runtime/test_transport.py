@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import trustme
+from aiohttp import web
+
+from capt import __version__
+from capt.runtime import (
+    ClusterConfig,
+    ConfigError,
+    ConnectionFailed,
+    Gone,
+    HttpTransport,
+    RequestTimeout,
+    Unauthorized,
+)
+from capt.runtime.config import Endpoint
+
+STATUS_410 = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+
+
+@dataclass
+class Server:
+    """A small API server whose behaviour the test decides, and the ways to reach it."""
+
+    url: str = ""
+    tls: ssl.SSLContext | bool = False
+    token: str = "good"
+    issued: str = "good"
+    connects: int = 0
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    counted: list[tuple[str, str, str]] = field(default_factory=list)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.requests.append((request.method, request.raw_path, dict(request.headers), body))
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.json_response({"kind": "Status", "code": 401, "reason": "Unauthorized"}, status=401)
+        match request.path:
+            case "/status":
+                return web.json_response({"kind": "Status"}, status=418, headers={"Retry-After": "3"})
+            case "/hang":
+                await self.release.wait()
+            case "/gone":
+                return web.json_response(STATUS_410, status=410)
+            case "/break":
+                request.transport.abort()
+            case "/watch" | "/cut" | "/silent" | "/big":
+                return await self.watch(request)
+        return web.json_response({"path": request.path})
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        if request.path == "/big":
+            await response.write(b"x" * 5_000_000 + b"\n")
+            return response
+        await response.write(b"one\n\ntw")
+        await response.write(b"o\nthree")
+        if request.path == "/cut":
+            request.transport.abort()
+        if request.path == "/silent":
+            await self.release.wait()
+        return response
+
+    def config(self, expires=None) -> ClusterConfig:
+        async def connect() -> Endpoint:
+            self.connects += 1
+            token = self.issued
+
+            async def headers():
+                return {"Authorization": f"Bearer {token}"}
+
+            return Endpoint(url=self.url, headers=headers, ssl=self.tls, expires=expires)
+
+        return ClusterConfig(source="test", namespace="default", connect=connect)
+
+    def transport(self, **options) -> HttpTransport:
+        return HttpTransport(self.config(), on_request=lambda *call: self.counted.append(call), **options)
+
+
+@asynccontextmanager
+async def serving(server_tls: ssl.SSLContext | None = None):
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_tls)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"{'https' if server_tls else 'http'}://{host}:{port}"
+    try:
+        yield server
+    finally:
+        server.release.set()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def server():
+    async with serving() as running:
+        yield running
+
+
+async def read(transport, path, idle_timeout=5.0):
+    async with aclosing(transport.stream(path, idle_timeout=idle_timeout)) as lines:
+        return [line async for line in lines]
+
+
+async def test_a_request_and_its_answer(server):
+    """Method, path, query, body and type reach the server; the answer comes back whatever its status."""
+    async with server.transport() as transport:
+        answer = await transport.request(
+            "PATCH", "/a%2Fb", query={"labelSelector": "a in (b,c)"}, body=b"{}", content_type="application/x"
+        )
+        assert (answer.status, answer.body) == (200, b'{"path": "/a/b"}')
+        method, path, headers, body = server.requests[0]
+        assert (method, path, body) == ("PATCH", "/a%2Fb?labelSelector=a+in+%28b%2Cc%29", b"{}")
+        assert headers["Content-Type"] == "application/x"
+        assert headers["Accept"] == "application/json"
+        assert headers["User-Agent"] == f"capt/{__version__}"
+        teapot = await transport.request("GET", "/status")
+        assert (teapot.status, teapot.headers.get("retry-after")) == (418, "3")
+
+
+async def test_requests_are_counted(server):
+    """Each exchange is counted with its code, method and host; one without an answer as an error."""
+    async with server.transport() as transport:
+        await transport.request("GET", "/x")
+        with pytest.raises(ConnectionFailed):
+            await transport.request("POST", "/break", body=b"")
+    host = server.url.removeprefix("http://")
+    assert server.counted == [("200", "GET", host), ("<error>", "POST", host)]
+
+
+async def test_another_user_agent_on_the_same_connections(server):
+    """A derived transport shares everything but its name."""
+    async with server.transport(user_agent="one") as transport:
+        await transport.request("GET", "/x")
+        await transport.with_user_agent("two").request("GET", "/x")
+        assert [headers["User-Agent"] for _, _, headers, _ in server.requests] == ["one", "two"]
+        assert server.connects == 1
+
+
+async def test_no_answer_in_time(server):
+    """A server that does not answer is given up after the request's own time."""
+    async with server.transport() as transport:
+        with pytest.raises(RequestTimeout, match="GET /hang"):
+            await transport.request("GET", "/hang", timeout=0.05)
+
+
+async def test_a_connection_that_breaks(server):
+    """A write whose connection breaks raises, and reaches the server once."""
+    async with server.transport() as transport:
+        with pytest.raises(ConnectionFailed, match="POST /break"):
+            await transport.request("POST", "/break", body=b"{}")
+    assert len(server.requests) == 1
+
+
+async def test_nobody_listens():
+    """A refused connection is a connection that failed, and says to whom."""
+    server = Server(url="http://127.0.0.1:1")
+    async with server.transport() as transport:
+        with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1"):
+            await transport.request("GET", "/x")
+        with pytest.raises(ConnectionFailed):
+            await read(transport, "/watch")
+
+
+async def test_refused_credentials_are_renewed_once(server):
+    """After a 401 the credentials are loaded again and the request repeated; then requests go on with the new ones."""
+    async with server.transport() as transport:
+        server.token = server.issued = "new"
+        await asyncio.gather(*(transport.request("GET", "/x") for _ in range(3)))
+        server.token = server.issued = "newer"
+        answers = await asyncio.gather(*(transport.request("GET", "/x") for _ in range(3)))
+        assert [answer.status for answer in answers] == [200, 200, 200]
+        assert server.connects == 2
+
+
+async def test_credentials_that_stay_bad(server):
+    """Credentials that are refused after renewal too are the caller's problem."""
+    async with server.transport() as transport:
+        server.token = "other"
+        assert (await transport.request("GET", "/x")).status == 401
+        with pytest.raises(Unauthorized):
+            await read(transport, "/watch")
+
+
+async def test_credentials_that_run_out_are_renewed_before(server):
+    """Credentials with an end are loaded again before it, without a refused request."""
+    from datetime import UTC, datetime, timedelta
+
+    config = server.config(expires=datetime.now(UTC) + timedelta(seconds=30))
+    async with HttpTransport(config) as transport:
+        await transport.request("GET", "/x")
+        await transport.request("GET", "/x")
+    assert server.connects == 2
+    assert len(server.requests) == 2
+
+
+async def test_a_config_that_does_not_load(server):
+    """What keeps credentials from loading is raised as it is."""
+
+    async def connect():
+        raise ConfigError("the plugin is not there")
+
+    async with HttpTransport(ClusterConfig(source="x", namespace="x", connect=connect)) as transport:
+        with pytest.raises(ConfigError, match="plugin"):
+            await transport.request("GET", "/x")
+
+
+async def test_a_watch_yields_lines(server):
+    """A watch yields whole lines however they were cut, without a truncated last one."""
+    async with server.transport() as transport:
+        assert await read(transport, "/watch") == [b"one", b"two"]
+        assert [len(line) for line in await read(transport, "/big")] == [5_000_000]
+        assert server.requests[0][2]["Accept-Encoding"] == "identity"
+
+
+async def test_a_watch_that_is_refused(server):
+    """A refused watch raises the typed error of the Status."""
+    async with server.transport() as transport:
+        with pytest.raises(Gone, match="too old"):
+            await read(transport, "/gone")
+
+
+async def test_a_watch_that_breaks(server):
+    """A watch whose connection breaks raises, which tells it from one that the server ended."""
+    async with server.transport() as transport:
+        with pytest.raises(ConnectionFailed, match="/cut"):
+            await read(transport, "/cut")
+
+
+async def test_inv_075_a_silent_watch(server):
+    """A half-open connection is noticed by its silence."""
+    async with server.transport() as transport:
+        with pytest.raises(RequestTimeout):
+            await read(transport, "/silent", idle_timeout=0.1)
+
+
+async def test_closing_a_watch_closes_its_connection(server):
+    """A reader that stops in the middle leaves no connection behind, and requests go on."""
+    async with server.transport() as transport:
+        async with aclosing(transport.stream("/silent", idle_timeout=5)) as stream:
+            assert await anext(stream) == b"one"
+        assert (await transport.request("GET", "/x")).status == 200
+
+
+async def test_tls_with_verification_and_a_renewed_authority():
+    """Certificates are verified; after the authority was replaced, the configuration is loaded again."""
+    old, new = trustme.CA(), trustme.CA()
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    new.issue_cert("127.0.0.1").configure_cert(server_tls)
+    trusting = {}
+    for name, authority in (("old", old), ("new", new)):
+        trusting[name] = ssl.create_default_context()
+        authority.configure_trust(trusting[name])
+    async with serving(server_tls) as server:
+        server.tls = trusting["new"]
+        async with server.transport() as transport:
+            assert (await transport.request("GET", "/x")).status == 200
+        server.tls = trusting["old"]
+        async with server.transport() as transport:
+            with pytest.raises(ConnectionFailed, match="certificate"):
+                await transport.request("GET", "/x")
+            server.tls = trusting["new"]
+            assert (await transport.request("GET", "/x")).status == 200
