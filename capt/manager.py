@@ -245,7 +245,10 @@ async def _run(options: Options) -> None:
                 config, options, engine=engine, data_dir=options.data_dir or default_data_dir()
             ).run(stop)
             return
-        from capt.embedded_home import embedded_home
+        try:
+            from capt.embedded_home import embedded_home
+        except ModuleNotFoundError as error:
+            raise StartError(f"--embedded needs {error.name}: pip install 'capt[embedded]'") from error
 
         data_dir = None if options.ephemeral else options.data_dir or default_data_dir()
         async with embedded_home(data_dir) as home:
@@ -317,13 +320,15 @@ def _installed_engine() -> Engine:
 
 
 def _greet(home: EmbeddedHome, engine: Engine) -> None:
+    from capt.assets import manifests
+
     kubectl = f"kubectl --kubeconfig {home.kubeconfig}"
     print(
         f"capt {__version__} with an API server at {home.url}",
         f"engine:     {engine}",
         f"data:       {home.data_dir}",
         f"kubeconfig: {home.kubeconfig}",
-        f"try:        {kubectl} apply -f manifests/samples",
+        f"try:        {kubectl} apply -f {manifests() / 'samples'}",
         f"            {kubectl} get cluster-api,workspaces -w",
         sep="\n",
         flush=True,

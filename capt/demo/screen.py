@@ -56,8 +56,8 @@ class _LiveTable:
 
     def show(self, lines: list[Row]) -> None:
         table = Table(box=None, pad_edge=False)
-        for heading in ("", "state", "what it is, or waits for"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        for heading, least in (("", 40), ("state", 20), ("what it is, or waits for", 20)):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
         for row in lines:
             table.add_row(
                 Text(f"{'  ' * row.depth}{row.kind} {row.name}"),
