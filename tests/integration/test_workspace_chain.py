@@ -13,12 +13,14 @@ from capt.api import Workspace, WorkspaceTemplateApply
 from capt.assets import manifests
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
-from capt.controllers.workspace import RETAINED_ANNOTATION
+from capt.controllers.workspace import RETAINED_ANNOTATION, WORKSPACE_GROUP_ANNOTATION
 from capt.controllers.workspace_template_apply.deletion import ABANDON_ANNOTATION
 from capt.install import definitions, install_definitions
-from capt.runtime import Manager, SystemClock
+from capt.runtime import Clock, Manager, SystemClock
 from capt.runtime.conditions import find_condition
+from tests.support.chain import TERRAFORM_NAMESPACED
 from tests.support.cluster import NAMESPACE, Cluster
+from tests.support.fast_clock import FastClock
 from tests.support.neutral_provider import WORKSPACE, NeutralProvider, neutral_provider
 from tests.support.running import QUIET, running
 
@@ -40,8 +42,8 @@ either_provider = pytest.mark.parametrize(
 
 
 @contextlib.asynccontextmanager
-async def chain(cluster: Cluster) -> AsyncIterator[Manager]:
-    manager = Manager(cluster.config, QUIET)
+async def chain(cluster: Cluster, *, clock: Clock | None = None) -> AsyncIterator[Manager]:
+    manager = Manager(cluster.config, QUIET, clock=clock)
     controllers.add_to(manager, enabled=CHAIN, cross_namespace=False)
     async with running(manager):
         yield manager
@@ -331,19 +333,13 @@ async def test_retention(cluster: Cluster, provider: NeutralProvider) -> None:
 
 
 async def test_waits(cluster: Cluster, provider: NeutralProvider) -> None:
-    """An apply waits for applies and Secrets, and says for which."""
+    """An apply waits for those that it names, and says for which."""
     await cluster.apply(template(), apply_of("two", waitForWorkspaces=[{"name": "one"}]))
     await until_reason(cluster, "WaitingForWorkspaces", "two")
     assert "default/one" in await message(cluster, "two")
     assert await get_workspace(cluster, "two") is None
     await cluster.apply(apply_of())
     await until_reason(cluster, "Available", "two")
-    await cluster.apply(apply_of("three", waitForSecrets=[{"name": "credentials", "namespace": NAMESPACE}]))
-    await until_reason(cluster, "WaitingForSecrets", "three")
-    await cluster.client.create(SECRET, {"metadata": {"name": "credentials", "namespace": NAMESPACE}})
-    # Secrets are not watched; any event of the apply makes it look again
-    await patch(cluster, {"variables": {"a": "b"}}, "three")
-    await until_reason(cluster, "Available", "three")
 
 
 async def test_circle(cluster: Cluster, provider: NeutralProvider) -> None:
@@ -416,3 +412,50 @@ async def test_left_by_the_go_original(cluster: Cluster, provider: NeutralProvid
     assert await get_workspace(cluster) is None
     await cluster.client.delete(APPLY, NAMESPACE, "one")
     await cluster.observer.gone(APPLY, WORKSPACE)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["served", "served-later"])
+async def test_namespaced_flavour(cluster: Cluster, later: bool) -> None:
+    """A template may ask for another flavour; a namespaced Workspace lies beside its apply, and goes before it."""
+    kind = TERRAFORM_NAMESPACED.kind
+    (definition,) = definitions(manifests() / "workspace")
+    definition["metadata"]["name"] = str(kind.resource)
+    definition["spec"] |= {"group": kind.resource.group, "scope": "Namespaced"}
+    base = template()
+    base["metadata"]["annotations"] = {WORKSPACE_GROUP_ANNOTATION: kind.resource.group}
+    async with chain(cluster, clock=FastClock(10)), contextlib.AsyncExitStack() as stack:
+        if later:
+            await cluster.apply(base, apply_of(variables={"size": "s"}))
+            await until_reason(cluster, "WorkspaceKindMissing")
+        await install_definitions(cluster.client, [definition], SystemClock())
+        await stack.enter_async_context(neutral_provider(cluster.config, ages=True, kind=kind))
+        if not later:
+            await cluster.apply(base, apply_of(variables={"size": "s"}))
+        await until_output(cluster, "s")
+        workspace = await cluster.client.get_live(kind, NAMESPACE, workspace_of())
+        assert workspace is not None
+        assert await get_workspace(cluster) is None
+        await cluster.client.delete(APPLY, NAMESPACE, "one")
+        await until_gone(cluster)
+        assert await cluster.client.get_live(kind, NAMESPACE, workspace_of()) is None
+
+
+async def test_secret_that_comes_late(cluster: Cluster) -> None:
+    """Secrets are not watched, and still need no help to be noticed."""
+    async with neutral_provider(cluster.config, ages=True), chain(cluster, clock=FastClock(10)):
+        await cluster.apply(template(), apply_of(waitForSecrets=[{"name": "credentials"}]))
+        await until_reason(cluster, "WaitingForSecrets")
+        await cluster.client.create(SECRET, {"metadata": {"name": "credentials", "namespace": NAMESPACE}})
+        await until_reason(cluster, "Available")
+
+
+async def test_provider_that_leaves_no_trace(cluster: Cluster) -> None:
+    """An old provider that had nothing to do after a change writes nothing; after a while its silence is consent."""
+    async with neutral_provider(cluster.config, ages=False) as provider, chain(cluster, clock=FastClock(10)):
+        await cluster.apply(template(), apply_of())
+        await until_reason(cluster, "Available")
+        provider.idle = True
+        new = {"template": {"spec": {"forProvider": {"module": MODULE + "# a comment"}}}}
+        await cluster.client.patch(TEMPLATE, NAMESPACE, "small", {"spec": new})
+        await until_reason(cluster, "Applying")
+        await until_reason(cluster, "Available")

@@ -42,6 +42,7 @@ class NeutralProvider:
         client: Its reads and writes, told apart from capt's by their User-Agent.
         clock: The time.
         ages: Whether conditions carry observedGeneration.
+        kind: The flavour of Workspace that it serves.
         idle: True while it does nothing at all.
         failures: Error messages by the module text that causes them.
         stuck: True while nothing can be destroyed.
@@ -50,6 +51,7 @@ class NeutralProvider:
     client: Client
     clock: Clock
     ages: bool
+    kind: Kind[Workspace] = WORKSPACE
     idle: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     stuck: bool = False
@@ -57,16 +59,16 @@ class NeutralProvider:
     async def reconcile(self, request: Request) -> Result:
         """Bring the status of one Workspace up to date."""
         client = self.client
-        workspace = await client.get(WORKSPACE, "", request.name)
+        workspace = await client.get(self.kind, request.namespace, request.name)
         if workspace is None or self.idle:
             return Done()
         if workspace.metadata.deletion_timestamp is not None:
             if self.stuck:
                 await self._write(workspace, "Deleting", error="delete failed: cannot destroy: it is in use")
             else:
-                await finalizers.remove(client, WORKSPACE, workspace, FINALIZER)
+                await finalizers.remove(client, self.kind, workspace, FINALIZER)
             return Done()
-        workspace = await finalizers.add(client, WORKSPACE, workspace, FINALIZER)
+        workspace = await finalizers.add(client, self.kind, workspace, FINALIZER)
         parameters = workspace.spec.for_provider
         error = next((text for part, text in self.failures.items() if part in parameters.module), "")
         await self._write(workspace, "Creating" if error else "Available", error=error)
@@ -75,8 +77,10 @@ class NeutralProvider:
     async def awake(self) -> None:
         """End the idleness, and look at every Workspace."""
         self.idle = False
-        for workspace in await self.client.list(WORKSPACE):
-            await self.reconcile(Request(namespace="", name=workspace.metadata.name))
+        for workspace in await self.client.list(self.kind):
+            await self.reconcile(
+                Request(namespace=workspace.metadata.namespace or "", name=workspace.metadata.name)
+            )
 
     async def _write(self, workspace: Workspace, reason: str, *, error: str) -> None:
         age = {"observedGeneration": workspace.metadata.generation} if self.ages else {}
@@ -105,14 +109,18 @@ class NeutralProvider:
                 condition("Synced", synced, "ReconcileError" if error else "ReconcileSuccess", error),
             ],
         }
-        await self.client.patch_status(WORKSPACE, workspace, status)
+        await self.client.patch_status(self.kind, workspace, status)
 
 
 @contextlib.asynccontextmanager
-async def neutral_provider(config: ClusterConfig, *, ages: bool) -> AsyncIterator[NeutralProvider]:
+async def neutral_provider(
+    config: ClusterConfig, *, ages: bool, kind: Kind[Workspace] = WORKSPACE
+) -> AsyncIterator[NeutralProvider]:
     """Run a provider until the block ends."""
     manager = Manager(config, QUIET)
-    provider = NeutralProvider(client=manager.client_as("neutral-provider"), clock=manager.clock, ages=ages)
-    manager.add(Controller(name="provider", reconciler=provider, watches=(watch_self(WORKSPACE),)))
+    provider = NeutralProvider(
+        client=manager.client_as("neutral-provider"), clock=manager.clock, ages=ages, kind=kind
+    )
+    manager.add(Controller(name="provider", reconciler=provider, watches=(watch_self(kind),)))
     async with running(manager):
         yield provider
