@@ -7,6 +7,7 @@ count or a provider's passing mood in it. While nothing changes, the status comp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -16,7 +17,7 @@ from capt.controllers import names
 from capt.controllers.workspace import Readiness, State, assess
 from capt.controllers.workspace_template_apply.outputs import Outputs, bounded
 from capt.controllers.workspace_template_apply.plan import Blocked, Found
-from capt.runtime.conditions import find_condition, set_condition
+from capt.runtime.conditions import find_condition, is_true, set_condition
 
 READY: Final = "Ready"
 SYNCED: Final = "Synced"
@@ -157,7 +158,7 @@ def report_deletion(
             "observed_generation": apply.metadata.generation,
             "applied": False,
             "last_failure_message": failure or apply.status.last_failure_message,
-            "conditions": _conditions(apply, verdict, None, now),
+            "conditions": _conditions(apply, verdict, {}, now),
         }
     )
     return Report(status=status, warning=_warning(apply.status, verdict))
@@ -220,7 +221,7 @@ def _status(
         # kept while nothing can be said: it may be the only trace of a Workspace that the Go original made
         "workspace_name": found.workspace.metadata.name if found else old.workspace_name,
         "applied": verdict.applied,
-        "conditions": _conditions(apply, verdict, outcome.waits, now),
+        "conditions": _conditions(apply, verdict, _wait_lines(apply, outcome), now),
     }
     if found is None:
         update["outputs"] = {}
@@ -239,32 +240,46 @@ def _status(
 
 
 def _conditions(
-    apply: WorkspaceTemplateApply, verdict: _Verdict, waits: Waits | None, now: datetime
+    apply: WorkspaceTemplateApply, verdict: _Verdict, waits: Mapping[str, _Line | None], now: datetime
 ) -> tuple[Condition, ...]:
-    lines: dict[str, _Line] = {READY: verdict.ready, SYNCED: verdict.synced}
-    waited_for = {
-        SECRETS_READY: apply.spec.wait_for_secrets,
-        WORKSPACES_READY: apply.spec.wait_for_workspaces,
-    }
-    if waits is not None:
-        if apply.spec.wait_for_secrets:
-            lines[SECRETS_READY] = _wait_line("WaitingForSecrets", waits.secrets)
-        if apply.spec.wait_for_workspaces:
-            lines[WORKSPACES_READY] = _wait_line("WaitingForWorkspaces", waits.workspaces)
-    conditions = tuple(
-        condition for condition in apply.status.conditions if waited_for.get(condition.type, True)
-    )
+    """Return the conditions of the apply; a wait that maps to None has none any more."""
+    lines = {READY: verdict.ready, SYNCED: verdict.synced, **waits}
+    conditions = tuple(each for each in apply.status.conditions if lines.get(each.type, each) is not None)
     for kind, line in lines.items():
-        new = Condition(
-            type=kind,
-            status=line.status,
-            reason=line.reason,
-            message=line.message,
-            last_transition_time=now,
-            observed_generation=apply.metadata.generation,
-        )
-        conditions = set_condition(conditions, new)
+        if line is not None:
+            new = Condition(
+                type=kind,
+                status=line.status,
+                reason=line.reason,
+                message=line.message,
+                last_transition_time=now,
+                observed_generation=apply.metadata.generation,
+            )
+            conditions = set_condition(conditions, new)
     return conditions
+
+
+def _wait_lines(apply: WorkspaceTemplateApply, outcome: Outcome) -> dict[str, _Line | None]:
+    """Return what is said about each wait; nothing about those that were not looked at."""
+    spec, waits = apply.spec, outcome.waits
+    lines: dict[str, _Line | None] = {}
+    for kind, reason, references, missing in (
+        (SECRETS_READY, "WaitingForSecrets", spec.wait_for_secrets, waits.secrets if waits else ()),
+        (
+            WORKSPACES_READY,
+            "WaitingForWorkspaces",
+            spec.wait_for_workspaces,
+            waits.workspaces if waits else (),
+        ),
+    ):
+        if not references:
+            lines[kind] = None
+        elif waits is not None:
+            lines[kind] = _wait_line(reason, missing)
+        elif outcome.blocked is None and not is_true(apply.status.conditions, kind):
+            # nothing is to be written, so nothing is waited for: an older complaint no longer holds anything up
+            lines[kind] = None
+    return lines
 
 
 def _wait_line(reason: str, missing: tuple[str, ...]) -> _Line:

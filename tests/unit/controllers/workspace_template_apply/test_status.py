@@ -167,6 +167,19 @@ def test_waits_that_are_no_longer_asked_for() -> None:
     assert "SecretsReady" not in lines(report(without, Outcome(waits=Waits(), found=found()), LATER))
 
 
+def test_waits_that_hold_nothing_up() -> None:
+    """When what waited to be written is taken back, so is the complaint about the wait."""
+    apply = apply_of(waitForSecrets=[{"name": "s"}])
+    waits = Waits(secrets=("default/s",))
+    apply = after(apply, report(apply, Outcome(blocked=waiting(waits), waits=waits, found=found()), NOW))
+    told = report(apply, Outcome(found=found(done())), LATER)
+    assert lines(told).keys() == {"Ready", "Synced"}
+    # while one that is fulfilled stays, however often nothing is looked at
+    apply = after(apply, report(apply, Outcome(waits=Waits(), found=found()), LATER))
+    told = report(apply, Outcome(found=found(done())), LATER)
+    assert lines(told)["SecretsReady"] == ("True", "Found")
+
+
 @pytest.mark.parametrize("warn", [True, False])
 def test_blocked(warn: bool) -> None:
     """What stands in the way is the reason of both conditions, and an event where somebody has to act."""
