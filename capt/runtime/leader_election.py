@@ -212,7 +212,8 @@ class LeaderElector:
         """Campaign, lead, and campaign again when leadership is lost, until stopped.
 
         Args:
-            lead: the leader's work. It ends by itself once ``stop`` is set; it is cancelled when leadership is lost.
+            lead: the leader's work. It ends by itself once ``stop`` is set (when it ends before, so does this); it is
+                cancelled when leadership is lost.
             stop: ends a campaign. The lease is kept and renewed until ``lead`` has ended, then released.
 
         Raises:
@@ -220,7 +221,8 @@ class LeaderElector:
         """
         try:
             while await unless(stop, self._campaign()):
-                await self._lead(lead)
+                if await self._lead(lead):
+                    return
         finally:
             if self._may_hold:
                 await self._release()
@@ -260,8 +262,8 @@ class LeaderElector:
             pass
         self._released.clear()
 
-    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Run the work until it ends or leadership is lost; in either case it has ended on return."""
+    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> bool:
+        """Run the work until it ends (true) or leadership is lost (false); in either case it has ended on return."""
         term = self._term
         assert term is not None
         self._metrics.status.set(1)
@@ -289,8 +291,10 @@ class LeaderElector:
             self._metrics.status.set(0)
         if not renewal.cancelled():
             renewal.result()
-        if not work.cancelled():
-            work.result()
+        if work.cancelled():
+            return False
+        work.result()
+        return True
 
     async def _renew(self, term: Term) -> None:
         """Renew until leadership is lost."""
