@@ -315,47 +315,37 @@ def is_established(definition: dict[str, Any]) -> bool:
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
-def name_conflict(definition: dict[str, Any], catalogue: Catalogue) -> tuple[str, str] | None:
-    """Reason and message when another resource of the group has one of the names already."""
+def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """The status of a definition whose names have been compared with those of the other resources of its group."""
     names, group = definition["spec"]["names"], definition["spec"]["group"]
     others = [r for r in catalogue if r.group == group and r.id != definition["metadata"]["name"]]
     taken = {name for r in others for name in (r.plural, r.singular, *r.short_names)}
-    for reason, wanted in (
-        ("PluralConflict", [names["plural"]]),
-        ("SingularConflict", [names["singular"]]),
-        ("ShortNamesConflict", names.get("shortNames") or []),
+    kinds = {r.kind for r in others} | {r.list_kind for r in others}
+    accepted, reason, message = dict(names), "NoConflicts", "no conflicts found"
+    for name, used in (
+        ("plural", taken),
+        ("singular", taken),
+        ("shortNames", taken),
+        ("kind", kinds),
+        ("listKind", kinds),
     ):
-        for name in wanted:
-            if name in taken:
-                return reason, f"{go_quote(name)} is already in use"
-    if names["kind"] in {r.kind for r in others}:
-        return "KindConflict", f"{go_quote(names['kind'])} is already in use"
-    if names["listKind"] in {r.list_kind for r in others}:
-        return "ListKindConflict", f"{go_quote(names['listKind'])} is already in use"
-    return None
-
-
-def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    """The status of a definition whose names have been looked at."""
-    conflict = name_conflict(definition, catalogue)
-    accepted = ("NamesAccepted", conflict is None, *(conflict or ("NoConflicts", "no conflicts found")))
-    established = (
-        ("Established", False, "NotAccepted", "not all names are accepted")
-        if conflict
-        else ("Established", True, "InitialNamesAccepted", "the initial names have been accepted")
-    )
+        wanted = names.get(name) or []
+        for each in wanted if isinstance(wanted, list) else [wanted]:
+            if each in used:
+                accepted.pop(name, None)
+                reason = f"{name[0].upper()}{name[1:]}Conflict"
+                message = f"{go_quote(each)} is already in use"
+    free = reason == "NoConflicts"
+    established = ("InitialNamesAccepted", "the initial names have been accepted")
+    refused = ("NotAccepted", "not all names are accepted")
     conditions = [
-        {
-            "type": kind,
-            "status": str(value),
-            "lastTransitionTime": now(),
-            "reason": reason,
-            "message": message,
-        }
-        for kind, value, reason, message in (accepted, established)
+        {"type": kind, "status": str(free), "lastTransitionTime": now(), "reason": why, "message": text}
+        for kind, (why, text) in (
+            ("NamesAccepted", (reason, message)),
+            ("Established", established if free else refused),
+        )
     ]
-    names = {} if conflict else dict(definition["spec"]["names"])
-    return {**definition.get("status", {}), "conditions": conditions, "acceptedNames": names}
+    return {**definition.get("status", {}), "conditions": conditions, "acceptedNames": accepted}
 
 
 def served_resources(definition: dict[str, Any]) -> list[Resource]:

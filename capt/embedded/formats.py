@@ -56,6 +56,12 @@ def decode_base64(text: str) -> bytes:
         raise ValueError(str(error)) from error
 
 
+def _cidr(text: str) -> None:
+    if "/" not in text:
+        raise ValueError(text)
+    ipaddress.ip_network(text, strict=False)
+
+
 def _uri(text: str) -> None:
     if not urlsplit(text).scheme:
         raise ValueError(text)
@@ -77,7 +83,7 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "byte": decode_base64,
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
-    "cidr": lambda text: ipaddress.ip_network(text, strict=False),
+    "cidr": _cidr,
     "uri": _uri,
     "hostname": _matches(_HOSTNAME),
     "email": _matches(_EMAIL),
@@ -96,15 +102,3 @@ def fits(name: str, text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def typed_string(name: str, text: str) -> Any:
-    """``text`` as the value that CEL works with for this format; the text itself when it does not fit."""
-    try:
-        if name == "byte":
-            return decode_base64(text)
-        if name == "date":
-            return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-        return parse_duration(text) if name == "duration" else parse_time(text)
-    except ValueError:
-        return text

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from capt.embedded.cel import Rule, escape_identifier
-from capt.embedded.formats import typed_string
+from capt.embedded.formats import decode_base64, fits
 
 _TOKENS = itertools.count()
 _MISSING = object()
 _EMBEDDED = ("apiVersion", "kind", "metadata")
-_CEL_FORMATS = frozenset(("date-time", "date", "duration", "byte"))
 
 METADATA_FIELDS: Mapping[str, Any] = {
     "name": {"type": "string"},
@@ -134,7 +133,7 @@ class Schema:
         self.cel_plain: bool = not (
             root
             or self.embedded
-            or (self.type == "string" and self.format in _CEL_FORMATS)
+            or (self.type == "string" and self.format == "byte")
             or self.type == "number"
             or any(escape_identifier(name) != name for name in self.properties)
             or any(not child.cel_plain for child in children)
@@ -178,7 +177,11 @@ class Schema:
                 child.default(value[name])
 
     def cel_value(self, value: Any) -> Any:
-        """``value`` as rules see it: names escaped, times, durations and bytes typed, metadata cut to the names."""
+        """``value`` as rules see it: names escaped, bytes and whole numbers typed, metadata cut to the names.
+
+        Times and durations stay text, since the CEL library takes no such values inside of objects; rules that convert
+        them (``timestamp(self.since)``) mean the same here and on the real server.
+        """
         if self.cel_plain or value is None:
             return value
         if isinstance(value, dict):
@@ -196,8 +199,8 @@ class Schema:
             return [self.items.cel_value(item) for item in value] if self.items else value
         if self.type == "number" and isinstance(value, int):
             return float(value)
-        if isinstance(value, str) and self.format in _CEL_FORMATS:
-            return typed_string(self.format, value)
+        if self.format == "byte" and isinstance(value, str) and fits("byte", value):
+            return decode_base64(value)
         return value
 
 

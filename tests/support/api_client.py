@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import ssl
 from dataclasses import dataclass
@@ -155,13 +156,13 @@ class Stream:
 class Client:
     """A plain HTTPS client of a server."""
 
-    def __init__(self, server: ApiServer) -> None:
+    def __init__(self, url: str, ca_pem: str, token: str) -> None:
         self._streams: list[aiohttp.ClientResponse] = []
-        context = ssl.create_default_context(cadata=server.ca_pem)
+        context = ssl.create_default_context(cadata=ca_pem)
         self.session = aiohttp.ClientSession(
-            base_url=server.url,
+            base_url=url,
             connector=aiohttp.TCPConnector(ssl=context, limit=0),
-            headers={"Authorization": f"Bearer {server.token}", "User-Agent": "test"},
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "test"},
         )
 
     async def __aenter__(self) -> Self:
@@ -185,7 +186,9 @@ class Client:
         """Send a request; keywords are the query."""
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} | (headers or {})
-        async with self.session.request(method, path, data=data, headers=sent, params=query) as response:
+        async with self.session.request(
+            method, path, data=None if data is None else io.BytesIO(data), headers=sent, params=query
+        ) as response:
             received = await response.read()
             kind = response.headers.get("Content-Type", "")
             return Answer(
@@ -245,3 +248,8 @@ def has_condition(content: dict[str, Any], kind: str, status: str = "True") -> b
     """Whether the object's status has the condition."""
     conditions = content.get("status", {}).get("conditions") or []
     return any(c["type"] == kind and c["status"] == status for c in conditions)
+
+
+def connect(server: ApiServer) -> Client:
+    """A client of a server in this process."""
+    return Client(server.url, server.ca_pem, server.token)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from capt.embedded import ApiServer, ServerOptions
-from tests.support.api_client import Client, definition
+from tests.support.api_client import Client, connect, definition
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def server() -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def api(server: ApiServer) -> AsyncIterator[Client]:
     """A client of the server."""
-    async with Client(server) as client:
+    async with connect(server) as client:
         yield client
 
 

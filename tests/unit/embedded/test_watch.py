@@ -7,7 +7,16 @@ import json
 import pytest
 
 from capt.embedded import ApiServer, ServerOptions
-from tests.support.api_client import CONFIG_MAPS, CRDS, WIDGETS, Client, config_map, definition, widget
+from tests.support.api_client import (
+    CONFIG_MAPS,
+    CRDS,
+    WIDGETS,
+    Client,
+    config_map,
+    connect,
+    definition,
+    widget,
+)
 
 TABLE = {"Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"}
 
@@ -168,7 +177,7 @@ async def test_stopping_the_server_ends_watches_at_once() -> None:
     server = ApiServer(ServerOptions())
     async with contextlib.AsyncExitStack() as stack:
         running = await stack.enter_async_context(contextlib.AsyncExitStack())
-        client = await stack.enter_async_context(Client(await running.enter_async_context(server)))
+        client = await stack.enter_async_context(connect(await running.enter_async_context(server)))
         stream = await client.watch(CONFIG_MAPS)
         await running.aclose()
         assert await stream.rest() == b""

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from capt.embedded.protobuf import decode_protobuf
+
+# As kubectl create secret generic s --from-literal=a=b and kubectl create namespace foo send them.
+SECRET = (
+    b'k8s\x00\n\x0c\n\x02v1\x12\x06Secret\x12\x1d\n\x11\n\x01s\x12\x00\x1a\x00"\x00*\x002\x008\x00B\x00\x12\x06\n\x01a'
+    b'\x12\x01b\x1a\x00\x1a\x00"\x00'
+)
+NAMESPACE = (
+    b'k8s\x00\n\x0f\n\x02v1\x12\tNamespace\x12\x1b\n\x13\n\x03foo\x12\x00\x1a\x00"\x00*\x002\x008\x00B\x00\x12\x00'
+    b'\x1a\x02\n\x00\x1a\x00"\x00'
+)
+
+
+def test_what_kubectl_create_sends_is_read() -> None:
+    """The envelope names the kind, empty fields are left out, bytes become base64."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "generation": 0},
+        "data": {"a": "Yg=="},
+    }
+    assert decode_protobuf(SECRET) == secret
+    assert decode_protobuf(NAMESPACE)["metadata"]["name"] == "foo"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{}", SECRET[:20], b"k8s\x00\n\x08\n\x02v1\x12\x02No", b"k8s\x00\xff", b"k8s\x00\x0d"]
+)
+def test_what_is_no_protobuf_is_told(raw: bytes) -> None:
+    """Anything else is refused, whatever is wrong with it."""
+    with pytest.raises(ValueError, match="protobuf"):
+        decode_protobuf(raw)
