@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from capt.api import Condition
+from capt.api import CaptMachineSpec, Condition
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
+from capt.controllers.machine_deployment.template_hash import template_hash
+from capt.embedded import Answer, Fault, RequestInfo
 from capt.runtime import find_condition, is_true
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
 from tests.support.machines import GROUP, NODE
@@ -359,3 +362,57 @@ async def test_a_paused_machine_is_left_alone(cluster: Cluster) -> None:
         resumed = {"metadata": {"annotations": {names.PAUSED_ANNOTATION: None}}}
         await cluster.client.patch(MACHINE, NAMESPACE, "held", resumed)
         await cluster.observer.until(says(cluster, MACHINE, "held", "Provisioned"))
+
+
+async def test_refused_creations_show_and_heal(cluster: Cluster) -> None:
+    """What the API server refuses shows in set and deployment; when it lets the machines in, all is well."""
+
+    def creates_machines(request: RequestInfo) -> bool:
+        return request.verb == "create" and request.resource == "captmachines"
+
+    cluster.server.faults.add(Fault(match=creates_machines, action=Answer(code=403), times=None))
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "FailedCreate"))
+        assert await says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "FailedCreate", "ReplicaFailure")()
+        assert await cluster.client.list_live(MACHINE) == []
+
+        cluster.server.faults.clear()
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "Complete"))
+        assert await condition(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "ReplicaFailure") is None
+
+
+async def test_a_taken_name_is_walked_around(cluster: Cluster) -> None:
+    """A set of somebody else under the name of the new set gives it another name, once."""
+    sample, deployment = samples()
+    spec = CaptMachineSpec.model_validate(deployment["spec"]["template"]["spec"])
+    hashed = template_hash(spec, NAMESPACE, restarted_at=None, collisions=0)
+    taken = names.machine_set_name(DEPLOYMENT, hashed)
+    async with cluster.manager():
+        await cluster.apply(sample, machine_set(taken, 0), deployment)
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        found = await cluster.client.get_live(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT)
+        assert found is not None
+        assert found.status.collision_count == 1
+        assert len(await cluster.client.list_live(MACHINE_SET)) == 2
+
+
+async def test_rollout_after_restarts_every_machine_once(cluster: Cluster) -> None:
+    """`rolloutAfter` replaces all machines of an unchanged template when its time has come."""
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        before = {each.metadata.uid for each in await cluster.client.list_live(MACHINE)}
+        soon = datetime.now(UTC) + timedelta(seconds=1)
+        await change(cluster, {"rolloutAfter": soon.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+        async def replaced() -> bool:
+            machines = await cluster.observer.client.list(MACHINE)
+            return len(machines) == 3 and all(
+                each.status.ready and each.metadata.uid not in before for each in machines
+            )
+
+        await cluster.observer.until(replaced)
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        assert len(await cluster.client.list_live(MACHINE_SET)) == 2

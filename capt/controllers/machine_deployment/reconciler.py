@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from capt.api import CaptMachine, CaptMachineDeployment, CaptMachineSet, LabelSelector
+from capt.api import (
+    CaptMachine,
+    CaptMachineDeployment,
+    CaptMachineDeploymentStatus,
+    CaptMachineSet,
+    LabelSelector,
+)
 from capt.controllers import names, ownership
 from capt.controllers.in_place import replacing_fields
 from capt.controllers.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
@@ -32,6 +38,7 @@ from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
 from capt.runtime.conditions import find_condition
+from capt.runtime.logging import get_logger
 from capt.runtime.owners import is_controlled_by
 from capt.runtime.recorder import Recorder
 from capt.runtime.result import After, Done, Request, Result
@@ -44,6 +51,7 @@ class CaptMachineDeploymentReconciler:
         self._client = client
         self._recorder = recorder
         self._clock = clock
+        self._log = get_logger()
         self._discretion = Discretion(clock)
 
     async def reconcile(self, request: Request) -> Result:
@@ -68,11 +76,12 @@ class CaptMachineDeploymentReconciler:
         try:
             outcome = await self._act(observation)
         except (Invalid, Forbidden, BadRequest) as error:
-            outcome, refusal = Outcome(failure=str(error)), error
-        held_back = await self._report(observation, outcome)
+            outcome, refusal = Outcome(failure=error.message), error
+        status = deployment_status(observation, outcome)
+        held_back = await self._report(observation, outcome, status)
         if refusal is not None:
             raise refusal
-        return self._next(observation, outcome, held_back)
+        return self._next(observation, outcome, status, held_back)
 
     async def rollout_rolling(self, observation: Observation) -> Outcome:
         """Take the next step of a RollingUpdate."""
@@ -137,7 +146,7 @@ class CaptMachineDeploymentReconciler:
             taken = await ownership.adopt(self._client, MACHINE_SET, orphan, MACHINE_DEPLOYMENT, deployment)
             if taken is not None:
                 message = f"Adopted CaptMachineSet {orphan.metadata.name}"
-                self._recorder.normal(MACHINE_DEPLOYMENT, deployment, "SuccessfulAdopt", message)
+                self._tell(deployment, "SuccessfulAdopt", message)
                 adopted.append(taken)
         return adopted
 
@@ -175,7 +184,7 @@ class CaptMachineDeploymentReconciler:
             return await self._is_own_set(observation)
         why = f": {plan.reasons[name]}" if name in plan.reasons else ""
         message = f"Created CaptMachineSet {name} with {replicas} replicas{why}"
-        self._recorder.normal(MACHINE_DEPLOYMENT, deployment, "SuccessfulCreate", message)
+        self._tell(deployment, "SuccessfulCreate", message)
         return True
 
     async def _is_own_set(self, observation: Observation) -> bool:
@@ -204,13 +213,18 @@ class CaptMachineDeploymentReconciler:
                 f"Scaled CaptMachineSet {metadata.name} from {machine_set.spec.replicas} to "
                 f"{plan.replicas[metadata.name]}: it {plan.reasons[metadata.name]}"
             )
-            self._recorder.normal(MACHINE_DEPLOYMENT, observation.deployment, "SuccessfulScale", message)
+            self._tell(observation.deployment, "SuccessfulScale", message)
         return True
 
-    async def _report(self, observation: Observation, outcome: Outcome) -> float:
+    def _tell(self, deployment: CaptMachineDeployment, reason: str, message: str) -> None:
+        self._log.info(message, event_reason=reason)
+        self._recorder.normal(MACHINE_DEPLOYMENT, deployment, reason, message)
+
+    async def _report(
+        self, observation: Observation, outcome: Outcome, status: CaptMachineDeploymentStatus
+    ) -> float:
         """Write what follows from a pass, and return for how many seconds the status is held back."""
         deployment = observation.deployment
-        status = deployment_status(observation, outcome)
         if is_complete(observation, status, outcome):
             await self._delete_sets(surplus_sets(observation.old, deployment.spec.revision_history_limit))
         if observation.new is not None:
@@ -238,13 +252,18 @@ class CaptMachineDeploymentReconciler:
         if after is not None and after.reason == exceeded and (before is None or before.reason != exceeded):
             self._recorder.warning(MACHINE_DEPLOYMENT, observation.deployment, exceeded, after.message)
 
-    def _next(self, observation: Observation, outcome: Outcome, held_back: float) -> Result:
+    def _next(
+        self,
+        observation: Observation,
+        outcome: Outcome,
+        status: CaptMachineDeploymentStatus,
+        held_back: float,
+    ) -> Result:
         """Return when time alone makes the next reconcile needed; everything else wakes it by a watch."""
         deployment = observation.deployment
         if outcome.collided:
             return After(0.0, "another name for the new set")
         waits = [(held_back, "counts to be told")]
-        status = deployment_status(observation, outcome)
         if not deployment.spec.paused and not is_complete(observation, status, outcome):
             waits.append((progress.remaining(observation), "progress deadline"))
         if deployment.spec.rollout_after is not None:

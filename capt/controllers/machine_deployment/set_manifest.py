@@ -102,10 +102,9 @@ def _written_part(machine_set: CaptMachineSet) -> dict[str, Any]:
 
 
 def _followed_template(deployment: CaptMachineDeployment, machine_set: CaptMachineSet) -> dict[str, Any]:
-    labels = _machine_labels(deployment)
-    template_labels = machine_set.spec.template.metadata.labels
-    if names.DEPLOYMENT_HASH_LABEL in template_labels:
-        labels[names.DEPLOYMENT_HASH_LABEL] = template_labels[names.DEPLOYMENT_HASH_LABEL]
+    # what the set selects by, its hash first of all, is its own
+    own = machine_set.spec.selector.match_labels if machine_set.spec.selector is not None else {}
+    labels = {**_machine_labels(deployment), **own}
     return {
         "metadata": _template_metadata(deployment, labels),
         "spec": with_in_place_fields(machine_set.spec.template.spec, deployment.spec.template.spec),

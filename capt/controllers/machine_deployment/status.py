@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from capt.api import CaptMachineDeploymentStatus, Condition
 from capt.controllers.machine_deployment.observation import Observation
 from capt.controllers.machine_deployment.progress import remaining
 from capt.controllers.wording import counted
 from capt.runtime.conditions import find_condition, set_condition
+
+_COMPLETE: Final = "NewReplicaSetAvailable"
+_PAUSED: Final = "DeploymentPaused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,9 @@ def deployment_status(observation: Observation, outcome: Outcome) -> CaptMachine
     failure = outcome.failure or _set_failure(observation)
     conditions = tuple(each for each in deployment.status.conditions if each.type != "ReplicaFailure")
     complete = is_complete(observation, status, outcome)
-    for condition in _conditions(observation, status, complete=complete, failure=failure):
+    for condition in _conditions(
+        observation, status, complete=complete, changed=outcome.changed, failure=failure
+    ):
         conditions = set_condition(conditions, condition)
     return status.model_copy(update={"conditions": conditions})
 
@@ -82,10 +88,15 @@ def is_complete(observation: Observation, status: CaptMachineDeploymentStatus, o
 
 
 def _conditions(
-    observation: Observation, status: CaptMachineDeploymentStatus, *, complete: bool, failure: str
+    observation: Observation,
+    status: CaptMachineDeploymentStatus,
+    *,
+    complete: bool,
+    changed: bool,
+    failure: str,
 ) -> Iterable[Condition]:
     yield _available(observation, status)
-    yield _progressing(observation, status, complete=complete, failure=failure)
+    yield _progressing(observation, status, complete=complete, changed=changed, failure=failure)
     if failure:
         yield _condition(observation, "ReplicaFailure", "True", "FailedCreate", failure)
     yield _ready(observation, status, complete=complete, failure=failure)
@@ -101,25 +112,32 @@ def _available(observation: Observation, status: CaptMachineDeploymentStatus) ->
 
 
 def _progressing(
-    observation: Observation, status: CaptMachineDeploymentStatus, *, complete: bool, failure: str
+    observation: Observation,
+    status: CaptMachineDeploymentStatus,
+    *,
+    complete: bool,
+    changed: bool,
+    failure: str,
 ) -> Condition:
     def progressing(value: str, reason: str, message: str) -> Condition:
         return _condition(observation, "Progressing", value, reason, message)
 
     counts = _counts(observation, status)
+    before = find_condition(observation.deployment.status.conditions, "Progressing")
+    reason_before = before.reason if before is not None else ""
     if observation.deployment.spec.paused:
-        return progressing("Unknown", "DeploymentPaused", f"the rollout is paused: {counts}")
-    if complete:
-        return progressing("True", "NewReplicaSetAvailable", f"the rollout is complete: {counts}")
+        return progressing("Unknown", _PAUSED, f"the rollout is paused: {counts}")
+    # as in apps/v1: a rollout that is complete stays so while machines come, go and fail
+    only_new = observation.new is not None and status.replicas == status.updated_replicas
+    if complete or (only_new and reason_before == _COMPLETE):
+        return progressing("True", _COMPLETE, "the rollout is complete")
     if observation.new is None and failure:
         return progressing("False", "ReplicaSetCreateError", failure)
-    if remaining(observation) <= 0:
+    moves_now = changed or reason_before == _PAUSED
+    if not moves_now and remaining(observation) <= 0:
         seconds = observation.deployment.spec.progress_deadline_seconds
-        return progressing(
-            "False", "ProgressDeadlineExceeded", f"no progress for more than {seconds} seconds: {counts}"
-        )
-    if observation.new is None:
-        return progressing("True", "ReplicaSetUpdated", f"the new set is about to be made: {counts}")
+        message = f"no progress for more than {seconds} seconds: {counts}"
+        return progressing("False", "ProgressDeadlineExceeded", message)
     return progressing("True", "ReplicaSetUpdated", counts)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from capt.api import CaptMachine, CaptMachineSet
 from capt.controllers import names, ownership
 from capt.controllers.batches import in_batches
@@ -18,13 +21,14 @@ from capt.controllers.machine_set.plan import (
     plan_machines,
     summary,
 )
-from capt.controllers.machine_set.status import next_maturity, set_status
+from capt.controllers.machine_set.status import Refusal, next_maturity, set_status
 from capt.controllers.news import Discretion, is_news
 from capt.controllers.pausing import is_paused
-from capt.runtime import AlreadyExists, ApiError, Key, NotFound, finalizers
+from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, Key, NotFound, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
 from capt.runtime.conditions import find_condition
+from capt.runtime.logging import get_logger
 from capt.runtime.owners import is_controlled_by
 from capt.runtime.recorder import Recorder
 from capt.runtime.result import After, Done, Request, Result
@@ -37,6 +41,7 @@ class CaptMachineSetReconciler:
         self._client = client
         self._recorder = recorder
         self._clock = clock
+        self._log = get_logger()
         self._discretion = Discretion(clock)
 
     async def reconcile(self, request: Request) -> Result:
@@ -58,21 +63,21 @@ class CaptMachineSetReconciler:
         )
         observation = await self._observe(machine_set, await self._claim(machine_set))
         plan = plan_machines(observation)
-        errors = await self.reconcile_machines(observation, plan)
-        held_back = await self._report(observation, plan, str(errors[0]) if errors else "")
-        if errors:
-            raise errors[0]
+        failures = await self.reconcile_machines(observation, plan)
+        held_back = await self._report(observation, plan, _refusal(failures))
+        if failures:
+            raise failures[0].error
         seconds = next_maturity(observation.machines, machine_set.spec.min_ready_seconds, observation.now)
         waits = [] if seconds is None else [(seconds, "minReadySeconds")]
         if held_back:
             waits.append((held_back, "counts to be told"))
         return After(*min(waits)) if waits else Done()
 
-    async def reconcile_machines(self, observation: Observation, plan: MachinePlan) -> tuple[ApiError, ...]:
+    async def reconcile_machines(self, observation: Observation, plan: MachinePlan) -> tuple[_Failure, ...]:
         """Carry out a plan: make, change and delete machines.
 
         Returns:
-            What the API server refused.
+            What did not succeed.
         """
         machine_set = observation.machine_set
         by_name = {each.metadata.name: each for each in observation.machines}
@@ -90,8 +95,12 @@ class CaptMachineSetReconciler:
         deleted = await self._delete_machines(machine_set, plan.delete)
         made = await in_batches(plan.create, lambda name: self._create(machine_set, name))
         if made.done:
-            self._recorder.normal(MACHINE_SET, machine_set, "SuccessfulCreate", summary("Created", made.done))
-        return (*changed.errors, *deleted, *made.errors)
+            self._tell(machine_set, "SuccessfulCreate", summary("Created", made.done))
+        return (
+            *(_Failure("FailedUpdate", error) for error in changed.errors),
+            *(_Failure("FailedDelete", error) for error in deleted),
+            *(_Failure("FailedCreate", error) for error in made.errors),
+        )
 
     async def _claim(self, machine_set: CaptMachineSet) -> tuple[CaptMachine, ...]:
         """Settle which machines are the set's own, and return them."""
@@ -106,13 +115,13 @@ class CaptMachineSetReconciler:
         for machine in claimed.released:
             await ownership.release(self._client, MACHINE, machine, machine_set)
             message = f"Released machine {machine.metadata.name}: its labels no longer match"
-            self._recorder.normal(MACHINE_SET, machine_set, "SuccessfulRelease", message)
+            self._tell(machine_set, "SuccessfulRelease", message)
         machines = list(claimed.kept)
         for machine in claimed.adopted:
             adopted = await ownership.adopt(self._client, MACHINE, machine, MACHINE_SET, machine_set)
             if adopted is not None:
                 message = f"Adopted machine {machine.metadata.name}"
-                self._recorder.normal(MACHINE_SET, machine_set, "SuccessfulAdopt", message)
+                self._tell(machine_set, "SuccessfulAdopt", message)
                 machines.append(adopted)
         return tuple(machines)
 
@@ -159,18 +168,20 @@ class CaptMachineSetReconciler:
 
         deleted = await in_batches(list(by_name), delete)
         if deleted.done:
-            self._recorder.normal(
-                MACHINE_SET, machine_set, "SuccessfulDelete", summary("Deleted", deleted.done)
-            )
+            self._tell(machine_set, "SuccessfulDelete", summary("Deleted", deleted.done))
         return deleted.errors
 
-    async def _report(self, observation: Observation, plan: MachinePlan, failure: str) -> float:
+    def _tell(self, machine_set: CaptMachineSet, reason: str, message: str) -> None:
+        self._log.info(message, event_reason=reason)
+        self._recorder.normal(MACHINE_SET, machine_set, reason, message)
+
+    async def _report(self, observation: Observation, plan: MachinePlan, refusal: Refusal | None) -> float:
         """Write the status, or return for how many seconds it is held back."""
         machine_set = observation.machine_set
         before = find_condition(machine_set.status.conditions, "ReplicaFailure")
-        if failure and (before is None or before.message != failure):
-            self._recorder.warning(MACHINE_SET, machine_set, "FailedCreate", failure)
-        status = set_status(observation, plan, failure)
+        if refusal is not None and (before is None or before.message != refusal.message):
+            self._recorder.warning(MACHINE_SET, machine_set, refusal.reason, refusal.message)
+        status = set_status(observation, plan, refusal)
         key = Key(machine_set.metadata.namespace or "", machine_set.metadata.name)
         if status != machine_set.status and not is_news(
             machine_set.status, status, machine_set.spec.replicas
@@ -198,7 +209,27 @@ class CaptMachineSetReconciler:
             taken_names=frozenset(),
             now=self._clock.now(),
         )
-        await self._report(observation, MachinePlan(delete=tuple(machines), patches={}), "")
-        if errors:
-            raise errors[0]
+        failures = tuple(_Failure("FailedDelete", error) for error in errors)
+        plan = MachinePlan(delete=tuple(machines), patches={})
+        await self._report(observation, plan, _refusal(failures))
+        if failures:
+            raise failures[0].error
         return Done()
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A request that did not succeed; `reason` says what it was to do, in the words of apps/v1."""
+
+    reason: str
+    error: ApiError
+
+
+def _refusal(failures: Sequence[_Failure]) -> Refusal | None:
+    """Return the first refusal; what merely did not work out this time is retried and not told."""
+    refused = (
+        Refusal(failure.reason, failure.error.message)
+        for failure in failures
+        if isinstance(failure.error, Invalid | Forbidden | BadRequest)
+    )
+    return next(refused, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,13 +16,26 @@ from capt.runtime.conditions import find_condition, set_condition
 _SHOWN_FAILURES: Final = 3
 
 
-def set_status(observation: Observation, plan: MachinePlan, failure: str) -> CaptMachineSetStatus:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server refused to do, so that trying again is of little use before something changes.
+
+    Attributes:
+        reason: One CamelCase word, as apps/v1 uses them: `FailedCreate`, `FailedUpdate`, `FailedDelete`.
+        message: The server's words.
+    """
+
+    reason: str
+    message: str
+
+
+def set_status(observation: Observation, plan: MachinePlan, refusal: Refusal | None) -> CaptMachineSetStatus:
     """Return the whole status of a set.
 
     Args:
         observation: The set and its machines, before anything was done.
         plan: What was done about it.
-        failure: Why machines could not be made; empty when all went well.
+        refusal: What could not be done.
     """
     machine_set, seconds = observation.machine_set, observation.machine_set.spec.min_ready_seconds
     machines = _as_decided(observation, plan)
@@ -37,11 +51,11 @@ def set_status(observation: Observation, plan: MachinePlan, failure: str) -> Cap
         available_replicas=sum(is_available(each, seconds, observation.now) for each in machines),
     )
     conditions = tuple(each for each in machine_set.status.conditions if each.type != "ReplicaFailure")
-    if failure:
+    if refusal is not None:
         conditions = set_condition(
-            conditions, _condition(observation, "ReplicaFailure", "True", "FailedCreate", failure)
+            conditions, _condition(observation, "ReplicaFailure", "True", refusal.reason, refusal.message)
         )
-    conditions = set_condition(conditions, _ready(observation, status, plan, failure))
+    conditions = set_condition(conditions, _ready(observation, status, plan, refusal))
     return status.model_copy(update={"conditions": conditions})
 
 
@@ -60,15 +74,15 @@ def _as_decided(observation: Observation, plan: MachinePlan) -> list[CaptMachine
 
 
 def _ready(
-    observation: Observation, status: CaptMachineSetStatus, plan: MachinePlan, failure: str
+    observation: Observation, status: CaptMachineSetStatus, plan: MachinePlan, refusal: Refusal | None
 ) -> Condition:
     desired = observation.machine_set.spec.replicas
     counts = f"{status.available_replicas} of {desired} machines are available"
     if observation.machine_set.metadata.deletion_timestamp is not None:
         message = f"waits for {counted(len(observation.machines), 'machine')} to be gone"
         return _condition(observation, "Ready", "False", "Deleting", message)
-    if failure:
-        return _condition(observation, "Ready", "False", "FailedCreate", f"{counts}; {failure}")
+    if refusal is not None:
+        return _condition(observation, "Ready", "False", refusal.reason, f"{counts}; {refusal.message}")
     if failures := _failures(observation.machines):
         return _condition(observation, "Ready", "False", "MachinesFailing", f"{counts}; {failures}")
     if status.available_replicas == desired and status.replicas == desired:

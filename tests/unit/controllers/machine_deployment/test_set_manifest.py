@@ -104,3 +104,14 @@ def test_an_old_set_that_becomes_current_gets_the_next_revision():
     )
     patch = set_patch(observed(deployment(), newer, back), back, {})
     assert patch["metadata"]["annotations"] == {names.DEPLOYMENT_REVISION_ANNOTATION: "5"}
+
+
+def test_an_adopted_set_keeps_the_labels_that_it_selects_by():
+    """What a set made by others selects by stays in its template, or the server would refuse the write."""
+    adopted = machine_set("adopted", selector={"matchLabels": {"own": "x"}}, labels={"own": "x", "gone": "y"})
+    patch = set_patch(observed(deployment(labels={"new": "z"}), adopted), adopted, {})
+    assert patch["spec"]["template"]["metadata"]["labels"] == {
+        "gone": None,
+        "new": "z",
+        names.DEPLOYMENT_NAME_LABEL: "d",
+    }

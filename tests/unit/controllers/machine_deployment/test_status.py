@@ -161,3 +161,24 @@ def test_deleting_says_what_is_left():
     ready = find_condition(deleting_status(seen).conditions, "Ready")
     assert ready.reason == "Deleting"
     assert ready.message == "waits for 1 set with 2 machines to be gone"
+
+
+def test_a_complete_rollout_stays_complete_while_machines_fail():
+    """As in apps/v1: what happens after a rollout does not run into its deadline."""
+    done = {"conditions": [condition("Progressing", "True", "NewReplicaSetAvailable", since=5000)]}
+    of = deployment(status=done)
+    failing = machine_set("new", status=counts(3, 1), age=5000)
+    assert reason(told(of, failing), "Progressing") == ("True", "NewReplicaSetAvailable")
+    assert reason(told(of, failing), "Available")[0] == "False"
+    rolling = machine_set("old", spec=OTHER, status=counts(1), age=5000)
+    assert reason(told(of, failing, rolling), "Progressing") == ("False", "ProgressDeadlineExceeded")
+
+
+def test_the_time_starts_with_what_is_done_now_and_with_the_end_of_a_pause():
+    """Going back to a set made long ago, or going on after a long pause, is not stuck from the start."""
+    ancient = machine_set("new", status=counts(3, 1), age=5000)
+    changed = told(deployment(), ancient, outcome=Outcome(changed=True))
+    assert reason(changed, "Progressing") == ("True", "ReplicaSetUpdated")
+    paused = {"conditions": [condition("Progressing", "Unknown", "DeploymentPaused", since=5000)]}
+    resumed = told(deployment(status=paused), ancient)
+    assert reason(resumed, "Progressing") == ("True", "ReplicaSetUpdated")

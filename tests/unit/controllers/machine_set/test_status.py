@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from capt.controllers.machine_set.machine_manifest import effective_selector
 from capt.controllers.machine_set.plan import MachinePlan, Observation, plan_machines
-from capt.controllers.machine_set.status import next_maturity, set_status
+from capt.controllers.machine_set.status import Refusal, next_maturity, set_status
 from capt.runtime.conditions import find_condition
 from tests.support.machines import NOW, condition, machine, machine_set
 
 LABELS = {"role": "worker"}
 
 
-def status(owner, *machines, failure: str = "", plan: MachinePlan | None = None):
+def status(owner, *machines, refusal: Refusal | None = None, plan: MachinePlan | None = None):
     observation = Observation(
         machine_set=owner,
         selector=effective_selector(owner),
@@ -17,7 +17,7 @@ def status(owner, *machines, failure: str = "", plan: MachinePlan | None = None)
         taken_names=frozenset(),
         now=NOW,
     )
-    return set_status(observation, plan or MachinePlan(patches={}), failure)
+    return set_status(observation, plan or MachinePlan(patches={}), refusal)
 
 
 def labelled(name: str, **fields):
@@ -77,7 +77,7 @@ def test_terraforms_words_are_told_once_for_many():
 def test_refused_creations_show_and_heal():
     """ReplicaFailure carries why machines cannot be made, and goes when they can."""
     owner = machine_set(replicas=1)
-    failed = status(owner, failure="captmachines is forbidden: quota")
+    failed = status(owner, refusal=Refusal("FailedCreate", "captmachines is forbidden: quota"))
     assert find_condition(failed.conditions, "ReplicaFailure").message == "captmachines is forbidden: quota"
     assert ready_of(failed).reason == "FailedCreate"
     healed = status(owner.model_copy(update={"status": failed}))
@@ -119,4 +119,4 @@ def test_held_machines_are_explained():
         taken_names=frozenset(),
         now=NOW,
     )
-    assert ready_of(set_status(observation, plan_machines(observation), "")).reason == "NotReplacing"
+    assert ready_of(set_status(observation, plan_machines(observation), None)).reason == "NotReplacing"
