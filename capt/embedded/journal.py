@@ -12,7 +12,8 @@ from pathlib import Path
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
-    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL, body BLOB NOT NULL,
+    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    revision INTEGER NOT NULL, version TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (resource, namespace, name)
 );
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -41,27 +42,28 @@ class Journal:
         """Persist a small value."""
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
 
+    def revision(self) -> int:
+        """The last revision: of the newest object, or of a later removal."""
+        newest = self._db.execute("SELECT max(revision) FROM objects").fetchone()[0]
+        return max(newest or 1, int(self.setting("revision") or 1))
+
     def objects(self) -> Iterator[tuple[str, str, str, str, bytes]]:
         """Every object: resource, namespace, name, version in which it is stored, body."""
         yield from self._db.execute("SELECT resource, namespace, name, version, body FROM objects")
 
-    def write(self, revision: int, identity: tuple[str, str, str], version: str, body: bytes | None) -> None:
-        """Store an object, or remove it when ``body`` is None, together with the revision that this makes.
+    def put(self, revision: int, identity: tuple[str, str, str], version: str, body: bytes) -> None:
+        """Store an object; ``identity`` is its resource, namespace and name."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)", (*identity, revision, version, body)
+        )
 
-        ``identity`` is resource, namespace and name.
-        """
+    def remove(self, revision: int, identity: tuple[str, str, str]) -> None:
+        """Remove an object, and remember the revision that this makes."""
         self._db.execute("BEGIN")
         try:
-            if body is None:
-                self._db.execute(
-                    "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
-                    identity,
-                )
-            else:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
-                    (*identity, version, body),
-                )
+            self._db.execute(
+                "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", identity
+            )
             self.set_setting("revision", str(revision))
             self._db.execute("COMMIT")
         except BaseException:

@@ -126,9 +126,13 @@ class Schema:
         self.map_keys: list[str] = get("x-kubernetes-list-map-keys") or []
         self.map_type: str = get("x-kubernetes-map-type", "")
         self.merge_key: str = get("x-kubernetes-patch-merge-key", "")
+        nested = (*self.properties.values(), *filter(None, (self.additional, self.items)))
+        self.flat: bool = self.type not in ("", "object", "array") or (  # holds nothing to prune or default
+            self.type == "array" and all(child.flat for child in nested)
+        )
         rules = get("x-kubernetes-validations") or []
         self.rules = [Rule(rule) for rule in rules]
-        children = [*self.properties.values(), *self.all_of, *filter(None, (self.additional, self.items))]
+        children = [*nested, *self.all_of]
         self.has_rules: bool = bool(self.rules) or any(child.has_rules for child in children)
         self.cel_plain: bool = not (
             root
@@ -142,7 +146,7 @@ class Schema:
     def prune(self, value: Any, unknown: list[str], path: str = "") -> None:
         """Drop, in place, what the schema does not know; the paths of what went are added to ``unknown``."""
         if isinstance(value, list):
-            if self.items is not None:
+            if self.items is not None and not self.items.flat:
                 for index, item in enumerate(value):
                     self.items.prune(item, unknown, f"{path}[{index}]")
             return
@@ -150,6 +154,8 @@ class Schema:
             return
         for name in tuple(value):
             child = self.properties.get(name, self.additional)
+            if child is not None and child.flat:
+                continue
             where = f"{path}.{name}" if path else name
             if child is not None:
                 child.prune(value[name], unknown, where)
@@ -159,7 +165,7 @@ class Schema:
 
     def default(self, value: Any) -> None:
         """Set defaults in place; nulls that the schema forbids go, so that the default takes their place."""
-        if isinstance(value, list) and self.items is not None:
+        if isinstance(value, list) and self.items is not None and not self.items.flat:
             for item in value:
                 self.items.default(item)
         if not isinstance(value, dict):
@@ -173,7 +179,7 @@ class Schema:
                 del value[name]
             if name not in value and child.default_value is not _MISSING:
                 value[name] = _plain_copy(child.default_value)
-            if name in value:
+            if name in value and not child.flat:
                 child.default(value[name])
 
     def cel_value(self, value: Any) -> Any:

@@ -182,7 +182,7 @@ class Store:
         self.dependents: dict[str, set[tuple[str, Key]]] = {}
         self.observers: list[Observer] = []
         if journal is not None:
-            self.revision = self._epoch = int(journal.setting("revision") or 1)
+            self.revision = self._epoch = journal.revision()
             for resource, namespace, name, version, body in journal.objects():
                 stored = Stored(Key(namespace, name), version, body)
                 collection = self.collection(resource)
@@ -228,7 +228,10 @@ class Store:
 
     def _commit(self, resource: str, key: Key, version: str, body: bytes | None, change: Change) -> None:
         if self._journal is not None:
-            self._journal.write(change.revision, (resource, *key), version, body)
+            if body is None:
+                self._journal.remove(change.revision, (resource, *key))
+            else:
+                self._journal.put(change.revision, (resource, *key), version, body)
         self.revision = change.revision
         self._index_owners(resource, change.old, change.new)
         self.collection(resource).apply(change)

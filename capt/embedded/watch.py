@@ -16,7 +16,7 @@ from capt.embedded.representation import Representation, error_event
 from capt.embedded.request import ListOptions
 from capt.embedded.store import Change, Collection, Store, Stored
 
-_MOMENT = 0.002  # seconds between two writes of one watch: under load, lines gather
+_MOMENT = 0.005  # seconds between two writes of one watch: under load, lines gather
 _MOST_PENDING = 20_000  # lines; a client that lags further behind is cut off and must list again
 
 
