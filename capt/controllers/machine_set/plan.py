@@ -10,7 +10,7 @@ from itertools import count
 from capt.api import CaptMachine, CaptMachineSet, LabelSelector
 from capt.controllers import names
 from capt.controllers.machine_set.deletion_order import deletion_order
-from capt.controllers.machine_set.machine_manifest import machine_patch
+from capt.controllers.machine_set.machine_manifest import machine_patch, machine_template
 from capt.controllers.wording import counted, listed
 
 
@@ -57,14 +57,17 @@ def plan_machines(observation: Observation) -> MachinePlan:
     and with a replacement beside it there would be more than was asked for.
     """
     machine_set = observation.machine_set
-    order = deletion_order(observation.machines, machine_set.spec.min_ready_seconds, observation.now)
-    missing = machine_set.spec.replicas - len(order)
+    machines: Sequence[CaptMachine] = observation.machines
+    missing = machine_set.spec.replicas - len(machines)
     surplus = max(-missing, 0)
-    leaving = [each for each in order[:surplus] if each.metadata.deletion_timestamp is None]
-    staying = [each for each in order[surplus:] if each.metadata.deletion_timestamp is None]
+    if surplus:
+        machines = deletion_order(machines, machine_set.spec.min_ready_seconds, observation.now)
+    leaving = [each for each in machines[:surplus] if each.metadata.deletion_timestamp is None]
+    staying = [each for each in machines[surplus:] if each.metadata.deletion_timestamp is None]
     may_create = machine_set.metadata.annotations.get(names.DISABLE_MACHINE_CREATE_ANNOTATION) != "true"
     taken = observation.taken_names | {each.metadata.name for each in observation.machines}
-    patches = {each.metadata.name: machine_patch(machine_set, each) for each in staying}
+    template = machine_template(machine_set)
+    patches = {each.metadata.name: machine_patch(template, each) for each in staying}
     return MachinePlan(
         create=free_names(machine_set, max(missing, 0), taken.__contains__) if may_create else (),
         delete=tuple(leaving),

@@ -12,6 +12,7 @@ from capt.controllers.kinds import MACHINE, MACHINE_SET
 from capt.controllers.machine_set.machine_manifest import (
     effective_selector,
     labels_with_pending,
+    machine_template,
     new_machine,
 )
 from capt.controllers.machine_set.plan import (
@@ -105,12 +106,13 @@ class CaptMachineSetReconciler:
     async def _claim(self, machine_set: CaptMachineSet) -> tuple[CaptMachine, ...]:
         """Settle which machines are the set's own, and return them."""
         namespace, uid = machine_set.metadata.namespace or "", machine_set.metadata.uid
+        template = machine_template(machine_set)
         claimed = ownership.claim(
             owner=machine_set,
             selector=effective_selector(machine_set),
             children=await self._client.list(MACHINE, namespace, index=("owner", uid)),
             orphans=await self._client.list(MACHINE, namespace, index=(ownership.ORPHANS_INDEX, namespace)),
-            labels_of=lambda machine: labels_with_pending(machine_set, machine),
+            labels_of=lambda machine: labels_with_pending(template, machine),
         )
         for machine in claimed.released:
             await ownership.release(self._client, MACHINE, machine, machine_set)
@@ -131,14 +133,16 @@ class CaptMachineSetReconciler:
             machine_set=machine_set,
             selector=effective_selector(machine_set),
             machines=machines,
-            taken_names=await self._taken_names(machine_set, missing),
+            taken_names=await self._taken_names(machine_set, machines, missing),
             now=self._clock.now(),
         )
 
-    async def _taken_names(self, machine_set: CaptMachineSet, missing: int) -> frozenset[str]:
+    async def _taken_names(
+        self, machine_set: CaptMachineSet, machines: tuple[CaptMachine, ...], missing: int
+    ) -> frozenset[str]:
         """Return which of the names that would come next belong to machines that are not, or no longer, the set's."""
         namespace = machine_set.metadata.namespace or ""
-        taken: set[str] = set()
+        taken = {each.metadata.name for each in machines}
         while True:
             candidates = free_names(machine_set, max(missing, 0), taken.__contains__)
             found = [
