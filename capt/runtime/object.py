@@ -32,6 +32,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which ``kubectl apply`` keeps a second copy of the whole object."""
 
 _LAST_APPLIED = LAST_APPLIED.encode()
+_MANAGED_FIELDS = b'"managedFields":'
 
 
 class Owner(Struct, frozen=True, gc=False, rename="camel"):
@@ -120,8 +121,10 @@ def _parse(data: bytes | Raw, resource: Resource) -> Object:
         if head.kind:
             raise ValueError(f"its kind is {head.kind}")
         raw = _with_type(raw, resource)
-    if meta.managed_fields is not msgspec.UNSET or _LAST_APPLIED in raw:
+    if meta.annotations is not msgspec.UNSET and _LAST_APPLIED in bytes(meta.annotations):
         raw = _stripped(raw)
+    elif meta.managed_fields is not msgspec.UNSET:
+        raw = _without_managed_fields(raw, bytes(meta.managed_fields))
     return Object(
         Key(sys.intern(meta.namespace), meta.name),
         meta.uid,
@@ -143,6 +146,7 @@ class _Metadata(Struct, gc=False, rename="camel"):
     deletion_timestamp: str | None = None
     labels: Raw = Raw(b"null")
     owner_references: Raw = Raw(b"null")
+    annotations: Raw | msgspec.UnsetType = msgspec.UNSET
     managed_fields: Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -162,6 +166,21 @@ def _with_type(raw: bytes, resource: Resource) -> bytes:
     members.pop("apiVersion", None)
     head = {"apiVersion": Raw(_encode(resource.api_version)), "kind": Raw(_encode(resource.kind))}
     return _joined(head | members)
+
+
+def _without_managed_fields(raw: bytes, value: bytes) -> bytes:
+    # A quote right before a colon ends a member's name, never a text (there it would be escaped). So a name that
+    # occurs once is the one that was decoded, and can be cut out; anything unusual takes the long way.
+    start = raw.find(_MANAGED_FIELDS)
+    end = start + len(_MANAGED_FIELDS) + len(value)
+    if (
+        start < 0
+        or raw.find(_MANAGED_FIELDS, end) >= 0
+        or not raw.startswith(value, start + len(_MANAGED_FIELDS))
+        or raw[end : end + 1] != b","
+    ):
+        return _stripped(raw)
+    return raw[:start] + raw[end + 1 :]
 
 
 def _stripped(raw: bytes) -> bytes:

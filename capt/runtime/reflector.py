@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, Protocol
 
-from capt.runtime.clock import Clock, timeout
+from capt.runtime.clock import Clock, Timer
 from capt.runtime.errors import (
     ApiError,
     ConfigError,
@@ -33,8 +33,9 @@ WATCH_SECONDS: Final = 300
 IDLE_SECONDS: Final = 120.0
 """A watch without a single byte for so long is dead: a server that is well sends a bookmark every minute."""
 
-INITIAL_SILENCE: Final = 10.0
-"""A streamed list that brings nothing for so long will not end: the server does not know streamed lists."""
+INITIAL_SILENCE: Final = 5.0
+"""A streamed list that brings nothing for this to twice this many seconds will not end: the server does not know
+streamed lists, and has begun a plain watch."""
 
 _LIST_TIMEOUT: Final = 60.0
 
@@ -113,28 +114,34 @@ class Reflector:
     async def _stream(self) -> Outcome:
         """Take the list as the beginning of a watch, then stay on that watch."""
         query = self._watch_query() | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-        draft = self._sink.draft()
         async with aclosing(self._lines(query)) as lines:
-            while True:
-                try:
-                    async with timeout(self._clock, INITIAL_SILENCE):
-                        line = await anext(lines, None)
-                except TimeoutError as error:
-                    raise RequestTimeout(f"{self._resource}: the initial events have no end") from error
-                if line is None:
-                    return Ended(seconds=0.0, events=0)
-                event = self._decode(line)
-                match event:
-                    case Upsert():
-                        draft.put(event.object)
-                    case Delete():
-                        if (old := draft.get(event.object.key)) is not None:
-                            draft.drop(old)
-                    case Bookmark(initial_events_end=True):
-                        await self._sink.replace(draft, event.resource_version, self._state.reason)
-                        break
+            try:
+                async with _alive(self._clock, INITIAL_SILENCE) as tick:
+                    listed = await self._initial(lines, tick)
+            except TimeoutError as error:
+                raise RequestTimeout(f"{self._resource}: the initial events have no end") from error
+            if listed is None:
+                return Ended(seconds=0.0, events=0)
+            await self._sink.replace(*listed, self._state.reason)
             await self._advance(Listed())
             return await self._follow(lines)
+
+    async def _initial(
+        self, lines: AsyncGenerator[bytes, None], tick: Callable[[], None]
+    ) -> tuple[Draft, int] | None:
+        """Return the streamed list and its version, ``None`` if the stream ends before the list does."""
+        draft = self._sink.draft()
+        async for line in lines:
+            tick()
+            match self._decode(line):
+                case Upsert(object=obj):
+                    draft.put(obj)
+                case Delete(object=obj):
+                    if (old := draft.get(obj.key)) is not None:
+                        draft.drop(old)
+                case Bookmark(initial_events_end=True, resource_version=version):
+                    return draft, version
+        return None
 
     async def _list(self) -> Outcome:
         """Take the list in pages; in one piece, if the token of a page expires under way."""
@@ -199,6 +206,37 @@ class Reflector:
         if isinstance(event, Failure):
             raise event.error
         return event
+
+
+@asynccontextmanager
+async def _alive(clock: Clock, silence: float) -> AsyncIterator[Callable[[], None]]:
+    """Raise ``TimeoutError`` in the block when what it yields was not called for ``silence`` to twice that time.
+
+    One timer looks after any number of calls: a timeout around each line costs more than the line.
+    """
+    loop = asyncio.get_running_loop()
+    ticks = seen = 0
+    timer: Timer | None = None
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    def look() -> None:
+        nonlocal seen, timer
+        if timer is not None and ticks == seen:
+            scope.reschedule(loop.time())
+        else:
+            seen = ticks
+            timer = clock.call_later(silence, look)
+
+    look()
+    try:
+        async with asyncio.timeout(None) as scope:
+            yield tick
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _version(text: str) -> int:

@@ -33,6 +33,9 @@ from capt.runtime.wire import Bookmark, Delete, Upsert
 READ_TIMEOUT: Final = 5.0
 """Seconds that a read waits for the cache to show this process's own writes."""
 
+EVENT_TYPES: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "UNDECODABLE")
+"""Values of the label ``type`` of ``capt_informer_watch_events_total``."""
+
 _log = get_logger("informer")
 
 
@@ -95,6 +98,7 @@ class Informer:
         self._clock = clock
         self._last_event = clock.monotonic()
         self._metrics = metrics.informer(self.name)
+        self._counted = {kind: self._metrics.events(kind).inc for kind in EVENT_TYPES}
         self._wait_seconds = metrics.cache_read_wait(str(resource))
         self._wait_timeouts = metrics.cache_read_timeouts(str(resource))
         self._waiters: list[asyncio.Future[None]] = []
@@ -236,16 +240,16 @@ class Informer:
         self._last_event = self._clock.monotonic()
         self.problem = ""
         if isinstance(event, Bookmark):
-            self._metrics.events("BOOKMARK").inc()
+            self._counted["BOOKMARK"]()
             self.store.observe(event.resource_version)
             self.own_writes.observe_all()
             return
         obj = event.object
         if isinstance(event, Upsert):
-            self._metrics.events(event.type).inc()
+            self._counted[event.type]()
             changes = self.store.upsert(obj)
         else:
-            self._metrics.events("DELETED").inc()
+            self._counted["DELETED"]()
             changes = self.store.remove(obj)
         for change in changes:
             self._deliver(change)
@@ -253,7 +257,7 @@ class Informer:
 
     def skip(self, error: UndecodableError) -> None:
         """Count and log what could not be decoded."""
-        self._metrics.events("UNDECODABLE").inc()
+        self._counted["UNDECODABLE"]()
         _log.warning("skipped what the API server sent", resource=self.name, error=str(error))
 
     async def report(self, state: State, error: Exception | None) -> None:

@@ -68,17 +68,20 @@ class Draft:
 
     def put(self, obj: Object) -> None:
         """Take an object in, in place of the one that had its key."""
-        key = obj.key
-        old = self.get(key)
+        namespace = self.objects.setdefault(obj.key.namespace, {})
+        old = namespace.get(obj.key.name)
         if old is None:
             self.count += 1
         else:
             self.size -= len(old.raw)
-            self._unindex(old)
-        self.objects.setdefault(key.namespace, {})[key.name] = obj
+        namespace[obj.key.name] = obj
         self.size += len(obj.raw)
-        for name in self._functions:
-            self.index(name, obj)
+        for name in self.buckets:
+            before = () if old is None else self._values(name, old)
+            after = self._values(name, obj)
+            if before != after:
+                self._unfile(name, before, obj.key)
+                self._file(name, after, obj.key)
 
     def drop(self, obj: Object) -> None:
         """Take an object out that is in."""
@@ -88,24 +91,30 @@ class Draft:
             del self.objects[obj.key.namespace]
         self.count -= 1
         self.size -= len(obj.raw)
-        self._unindex(obj)
+        for name in self.buckets:
+            self._unfile(name, self._values(name, obj), obj.key)
 
-    def index(self, name: str, obj: Object) -> None:
-        """File an object that is in under its values in one index."""
-        buckets = self.buckets.setdefault(name, {})
-        for value in self._values(name, obj):
-            buckets.setdefault(value, set()).add(obj.key)
+    def index(self, name: str) -> None:
+        """File all objects that are in under their values in one more index."""
+        self.buckets[name] = {}
+        for obj in self:
+            self._file(name, self._values(name, obj), obj.key)
 
-    def _unindex(self, obj: Object) -> None:
-        for name, buckets in self.buckets.items():
-            for value in self._values(name, obj):
-                keys = buckets.get(value)
-                if keys is not None:
-                    keys.discard(obj.key)
-                    if not keys:
-                        del buckets[value]
+    def _file(self, name: str, values: Iterable[str], key: Key) -> None:
+        buckets = self.buckets[name]
+        for value in values:
+            buckets.setdefault(value, set()).add(key)
 
-    def _values(self, name: str, obj: Object) -> Iterable[str]:
+    def _unfile(self, name: str, values: Iterable[str], key: Key) -> None:
+        buckets = self.buckets[name]
+        for value in values:
+            keys = buckets.get(value)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del buckets[value]
+
+    def _values(self, name: str, obj: Object) -> tuple[str, ...]:
         try:
             return tuple(self._functions[name](obj))
         except Exception:  # noqa: BLE001 - the user's bug must not end the stream that feeds everybody else
@@ -177,7 +186,11 @@ class Store:
         self.resource_version = obj.resource_version
         old = self._contents.get(obj.key)
         self._contents.put(obj)
-        return tuple(_changes(old, obj))
+        if old is None:
+            return (Event(type="added", new=obj),)
+        if old.uid != obj.uid:
+            return (Event(type="deleted", old=old), Event(type="added", new=obj))
+        return (Event(type="modified", old=old, new=obj),)
 
     def remove(self, obj: Object) -> tuple[Event, ...]:
         """Take out what a DELETED event brought: the last state of the object."""
@@ -216,9 +229,7 @@ class Store:
     def _complete(self, contents: Draft) -> None:
         for name in self._functions:
             if name not in contents.buckets:
-                contents.buckets[name] = {}
-                for obj in contents:
-                    contents.index(name, obj)
+                contents.index(name)
 
 
 def _replacement(old: Draft, new: Draft, *, initial: bool) -> Iterator[Event]:
@@ -232,16 +243,6 @@ def _replacement(old: Draft, new: Draft, *, initial: bool) -> Iterator[Event]:
             yield Event(type="added", new=obj, initial=initial)
         elif predecessor.resource_version != obj.resource_version:
             yield Event(type="modified", old=predecessor, new=obj)
-
-
-def _changes(old: Object | None, new: Object) -> Iterator[Event]:
-    if old is None:
-        yield Event(type="added", new=new)
-    elif old.uid != new.uid:
-        yield Event(type="deleted", old=old)
-        yield Event(type="added", new=new)
-    else:
-        yield Event(type="modified", old=old, new=new)
 
 
 def _key(obj: Object) -> Key:

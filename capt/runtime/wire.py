@@ -13,6 +13,10 @@ from capt.runtime.resource import Resource
 
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
+_CHANGES = ("MODIFIED", "ADDED", "DELETED")
+# how the API server writes them; what follows up to the closing brace is the object, and is checked to be one
+_PREFIXES = tuple((f'{{"type":"{kind}","object":'.encode(), kind) for kind in _CHANGES)
+
 
 class Page(Struct, gc=False):
     """One page of a list.
@@ -79,6 +83,12 @@ def parse_event(line: bytes, resource: Resource) -> Upsert | Delete | Bookmark |
     Raises:
         UndecodableError: it is no event, or its object is no ``resource``.
     """
+    for prefix, kind in _PREFIXES:
+        if line.startswith(prefix) and line.endswith(b"}"):
+            try:
+                return _change(kind, parse_object(line[len(prefix) : -1], resource))
+            except UndecodableError:
+                break  # not what it looked like, or broken: read it properly, or say what is wrong with it
     try:
         event = _decode_event(line)
         if event.type == "BOOKMARK":
@@ -87,13 +97,15 @@ def parse_event(line: bytes, resource: Resource) -> Upsert | Delete | Bookmark |
             return Bookmark(int(meta.resource_version), ended)
     except ValueError as error:
         raise UndecodableError(f"no watch event: {error}") from error
-    if event.type in {"MODIFIED", "ADDED"}:
-        return Upsert(event.type, parse_object(event.object, resource))
-    if event.type == "DELETED":
-        return Delete(parse_object(event.object, resource))
+    if event.type in _CHANGES:
+        return _change(event.type, parse_object(event.object, resource))
     if event.type == "ERROR":
         return Failure(error_from_status(200, bytes(event.object)))
     raise UndecodableError(f"no watch event: unknown type {event.type!r}")
+
+
+def _change(kind: str, obj: Object) -> Upsert | Delete:
+    return Delete(obj) if kind == "DELETED" else Upsert(kind, obj)
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

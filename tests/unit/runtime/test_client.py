@@ -341,13 +341,15 @@ async def test_reads_wait_for_the_first_list():
     async with Informers(transport, clock=clock) as informers:
         client = Client(transport, informers, clock=clock)
         await informers.watch(THING, lambda _: None)
+        watch = await transport.opened(0)
+        watch.send(event("ADDED", manifest("a", 1)))
         early = asyncio.create_task(client.get(THING, "default", "a"))
         await clock.advance(5.1)
         with pytest.raises(CacheLagError, match="not synced"):
             await early
         read = asyncio.create_task(client.get(THING, "default", "a"))
         await settle()
-        (await transport.opened(0)).send(event("ADDED", manifest("a", 1)), bookmark(9, end=True))
+        watch.send(bookmark(9, end=True))
         assert (await read).metadata.name == "a"
 
 

@@ -136,7 +136,7 @@ async def test_inv_072_servers_that_cannot_stream_are_listed():
 
 
 async def test_inv_072_servers_that_ignore_streamed_lists_are_listed():
-    """A server that never ends the initial events is listed after ten seconds of silence."""
+    """A server that never ends the initial events is listed after at most ten seconds of silence."""
     transport, clock = ScriptedTransport(lambda _: page(manifest("a", 3))), FakeClock()
     async with running(transport, clock) as informers:
         handle = await informers.watch(THING, Heard())

@@ -46,6 +46,29 @@ def test_bookkeeping_of_others_is_dropped():
     assert parse(content).decode()["metadata"]["annotations"] == {"keep": "me"}
 
 
+NOISE = [{"manager": "x", "fieldsV1": {"f:managedFields": {"managedFields": 1}}}]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        manifest("a", spec={"text": '"managedFields":[]'}),
+        manifest("a", aaa={"managedFields": NOISE}),
+        manifest("a", aaa={"managedFields": {}}, zzz={"managedFields": NOISE}),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_only_the_metadata_loses_managed_fields(content, separators, first):
+    """What is called managedFields elsewhere, or looks like it, stays, however the JSON is written."""
+    expected = json.loads(json.dumps(content))
+    meta = content["metadata"]
+    managed = {"managedFields": [{"manager": "y"}]}
+    full = content | {"metadata": managed | meta if first else meta | managed}
+    for noisy in (full, content | {"metadata": meta | {"managedFields": NOISE}}):
+        assert parse_object(json.dumps(noisy, separators=separators).encode(), THINGS).decode() == expected
+
+
 def test_bytes_are_kept_as_they_came():
     """An object that has nothing to drop keeps its bytes, formatting included."""
     raw = b'{ "kind":"Thing", "metadata": {"name":"a", "resourceVersion":"1"}, "spec": 1.50 }'

@@ -128,9 +128,10 @@ def test_an_index_may_come_late():
     draft = store.draft()
     draft.put(thing("b", 120, labels={"team": "x"}))
     store.add_index("team", lambda obj: [obj.labels["team"]] if "team" in obj.labels else [])
+    draft.put(thing("c", 121, labels={"team": "x"}))
     assert [obj.name for obj in store.by_index("team", "x")] == ["a"]
     list(store.replace(draft, 130))
-    assert [obj.name for obj in store.by_index("team", "x")] == ["b"]
+    assert [obj.name for obj in store.by_index("team", "x")] == ["b", "c"]
 
 
 def test_an_index_name_belongs_to_one_function():

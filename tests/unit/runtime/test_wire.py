@@ -50,6 +50,24 @@ def test_events():
     assert isinstance(failure.error, Gone)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"ADDED","object":%s}',
+        b'{"type": "ADDED", "object": %s}',
+        b'{"object":%s,"type":"ADDED"}',
+        b'{"type":"ADDED","object":%s,"more":{}}',
+        b'{"type":"ADDED","object":%s }',
+    ],
+)
+def test_however_an_event_is_written(line):
+    """Order, spaces and additions do not matter; the object is exactly what was sent."""
+    obj = manifest("a", 3)
+    parsed = parse_event(line % json.dumps(obj).encode(), THINGS)
+    assert isinstance(parsed, Upsert)
+    assert parsed.object.decode() == obj
+
+
 @pytest.mark.parametrize(("end", "expected"), [(False, False), ("true", True), ("false", False)])
 def test_inv_071_the_annotation_must_say_true(end, expected):
     """A bookmark ends the initial events only if the annotation's value is "true"."""
@@ -62,6 +80,10 @@ def test_inv_071_the_annotation_must_say_true(end, expected):
     "line",
     [
         b"not json",
+        event("ADDED", manifest("a"))[:-1],
+        event("ADDED", manifest("a"))[:-1] + b"x",
+        b'{"type":"ADDED","object":{"kind":"Thing","metadata":{"name":"a","resourceVersion":"1"}}x',
+        b'{"type":"ADDED","object":{"kind":"Thing","metadata":{"name":"a","resourceVersion":"1"}}',
         b"{}",
         event("RENAMED", manifest("a")),
         event("ADDED", {"kind": "Other", "metadata": {"name": "a", "resourceVersion": "1"}}),
