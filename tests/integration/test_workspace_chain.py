@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from capt import controllers
-from capt.api import Workspace, WorkspaceTemplateApply
+from capt.api import Event, Workspace, WorkspaceTemplateApply
 from capt.assets import manifests
 from capt.controllers import names
-from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
+from capt.controllers.kinds import APPLY, SECRET, TEMPLATE, kind_of
 from capt.controllers.workspace import RETAINED_ANNOTATION, WORKSPACE_GROUP_ANNOTATION
 from capt.controllers.workspace_template_apply.deletion import ABANDON_ANNOTATION
 from capt.install import definitions, install_definitions
@@ -230,15 +231,25 @@ async def test_drift(cluster: Cluster, provider: NeutralProvider) -> None:
 @either_provider
 async def test_failure(cluster: Cluster, provider: NeutralProvider) -> None:
     """A failure shows the provider's words, as a condition and as one Warning event; a fixed template heals it."""
+    events = kind_of(Event)
+    heard = partial(cluster.observer.on_event, events)
+    await (await cluster.observer.informers.watch(events, heard)).wait_synced()
+
+    async def warned() -> bool:
+        found = await cluster.observer.client.list(events)
+        return [(event.type, event.reason) for event in found] == [("Warning", "WorkspaceError")]
+
     provider.failures["broken"] = "create failed: no such region"
     await cluster.apply(template("# broken"), apply_of())
     apply = await until_reason(cluster, "WorkspaceError")
+    await cluster.observer.until(warned)
     assert await message(cluster) == "create failed: no such region"
     assert apply.status.last_failure_message == "create failed: no such region"
     good = {"template": {"spec": {"forProvider": {"module": MODULE}}}}
     await cluster.client.patch(TEMPLATE, NAMESPACE, "small", {"spec": good})
     apply = await until_reason(cluster, "Available")
     assert apply.status.last_failure_message is None
+    assert await warned()
 
 
 async def test_injection(cluster: Cluster, provider: NeutralProvider) -> None:
@@ -390,28 +401,29 @@ async def test_template_in_use(cluster: Cluster, provider: NeutralProvider) -> N
     await cluster.observer.gone(TEMPLATE)
 
 
-async def test_left_by_the_go_original(cluster: Cluster, provider: NeutralProvider) -> None:
+async def test_left_by_the_go_original(cluster: Cluster) -> None:
     """A Workspace that the Go original made is taken over in place: same object, same Terraform state."""
     legacy = {
         "metadata": {"name": "one-legacy", "annotations": {"crossplane.io/external-name": "one-legacy"}},
         "spec": {"forProvider": {"source": "Inline", "module": MODULE}},
     }
     before = await cluster.client.create(WORKSPACE, legacy)
-    await cluster.apply(apply_of())
-    await until_reason(cluster, "TemplateNotFound")
-    await cluster.client.patch(
-        APPLY, NAMESPACE, "one", {"status": {"workspaceName": "one-legacy"}}, subresource="status"
-    )
-    await cluster.apply(template())
-    apply = await until_reason(cluster, "Available")
-    assert apply.status.workspace_name == "one-legacy"
-    after = await cluster.client.get_live(WORKSPACE, "", "one-legacy")
-    assert after is not None
-    assert after.metadata.uid == before.metadata.uid
-    assert after.metadata.annotations["crossplane.io/external-name"] == "one-legacy"
-    assert await get_workspace(cluster) is None
-    await cluster.client.delete(APPLY, NAMESPACE, "one")
-    await cluster.observer.gone(APPLY, WORKSPACE)
+    left = apply_of()
+    left["metadata"]["finalizers"] = [names.APPLY_FINALIZER]
+    await cluster.apply(template(), left)
+    status = {"workspaceName": "one-legacy", "applied": True}
+    await cluster.client.patch(APPLY, NAMESPACE, "one", {"status": status}, subresource="status")
+    async with neutral_provider(cluster.config, ages=False), chain(cluster):
+        apply = await until_reason(cluster, "Available")
+        assert apply.status.workspace_name == "one-legacy"
+        after = await cluster.client.get_live(WORKSPACE, "", "one-legacy")
+        assert after is not None
+        assert after.metadata.uid == before.metadata.uid
+        assert after.metadata.labels[names.WORKSPACE_APPLY_UID_LABEL] == apply.metadata.uid
+        assert after.metadata.annotations["crossplane.io/external-name"] == "one-legacy"
+        assert await get_workspace(cluster) is None
+        await cluster.client.delete(APPLY, NAMESPACE, "one")
+        await cluster.observer.gone(APPLY, WORKSPACE)
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["served", "served-later"])

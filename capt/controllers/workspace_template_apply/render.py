@@ -101,7 +101,7 @@ def render(
         del for_provider["varmap"]
     for listed in ("env", "varFiles"):
         for index, item in enumerate(for_provider.get(listed, ())):
-            for name in item.keys() & {"secretKeyRef", "configMapKeyRef"}:
+            for name in sorted(item.keys() & {"configMapKeyRef", "secretKeyRef"}):
                 item[name] = reach.localized(item[name], f"forProvider.{listed}[{index}].{name}")
     spec: dict[str, Any] = {
         "forProvider": for_provider,
