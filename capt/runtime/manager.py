@@ -34,7 +34,7 @@ from capt.runtime.race import unless
 from capt.runtime.reconcile_loop import ReconcileLoop, one_line
 from capt.runtime.recorder import EventSink, Recorder
 from capt.runtime.serving import health_app, metrics_app, parse_bind_address, serve
-from capt.runtime.shared_informer import WatchHandle
+from capt.runtime.watch_handle import WatchHandle
 from capt.runtime.transport import HttpTransport, Transport
 
 _FLUSH_SECONDS = 1.0
