@@ -28,6 +28,9 @@ def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
     def nodes_of(machine: Object) -> Iterable[Key]:
         return [node.key for node in informers.store(MACHINE).by_index(NODE_GROUP_INDEX, str(machine.key))]
 
+    def group_of(machine: Object) -> Iterable[Key]:
+        return [key for key in group_keys(machine) if informers.store(MACHINE).get(key) is not None]
+
     return Controller(
         name="captmachine",
         reconciler=CaptMachineReconciler(
@@ -41,6 +44,6 @@ def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
             watch_owned(APPLY, MACHINE),
             watch_mapped(MACHINE, nodes_of, reason="node group"),
             # a group that is being deleted goes when its last node has gone
-            watch_mapped(MACHINE, group_keys, reason="node"),
+            watch_mapped(MACHINE, group_of, reason="node", predicate=lambda event: event.type == "deleted"),
         ),
     )
