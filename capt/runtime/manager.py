@@ -273,13 +273,14 @@ class Manager:
 
     async def _watch_all(self, watches: AsyncExitStack) -> None:
         """Hold a handle on everything that controllers watch, so that caches stay warm between terms."""
-        for controller in self._controllers:
-            for watch in controller.watches:
-                handle = await self.informers.watch(
-                    watch.kind, _ignore, labels=watch.labels, optional=watch.optional
-                )
-                watches.push_async_callback(handle.close)
-                self._handles.append((handle, not watch.optional))
+        watches_of_all = [watch for controller in self._controllers for watch in controller.watches]
+        # a watch of everything serves the selected ones of its kind too, if it comes first
+        for watch in sorted(watches_of_all, key=lambda watch: bool(watch.labels)):
+            handle = await self.informers.watch(
+                watch.kind, _ignore, labels=watch.labels, optional=watch.optional
+            )
+            watches.push_async_callback(handle.close)
+            self._handles.append((handle, not watch.optional))
         self._watching.set()
 
     async def _settled(self) -> None:

@@ -17,7 +17,7 @@ anything else        backoff                                     traceback, once
 from __future__ import annotations
 
 import asyncio
-import uuid
+import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -54,6 +54,7 @@ class ReconcileLoop:
         self, controller: Controller, *, informers: Informers, clock: Clock, metrics: Metrics
     ) -> None:
         self._controller = controller
+        self._kind = controller.kind
         self._informers = informers
         self._clock = clock
         self._metrics = metrics.controller(controller.name, workers=controller.workers)
@@ -120,25 +121,26 @@ class ReconcileLoop:
     async def _process(self, item: Item[Key]) -> None:
         key = item.key
         started = self._clock.monotonic()
-        cached = self._informers.store(self._controller.kind).get(key)
+        cached = self._informers.store(self._kind).get(key)
         for reason in item.reasons:
             self._metrics.reasons(reason.partition(":")[0]).inc()
-        self._metrics.active_workers.inc()
-        with structlog.contextvars.bound_contextvars(
+        # the context is this worker's own, and each reconcile overwrites the last one's values: nothing to unbind
+        structlog.contextvars.bind_contextvars(
             controller=self._controller.name,
-            kind=self._controller.kind.resource.kind,
+            kind=self._kind.resource.kind,
             namespace=key.namespace,
             name=key.name,
             generation=cached.generation if cached is not None else 0,
-            reconcile_id=str(uuid.uuid4()),
+            reconcile_id=f"{random.getrandbits(64):016x}",
             reasons=sorted(item.reasons),
-        ):
-            try:
-                outcome = await self._outcome(Request(key.namespace, key.name, item.reasons))
-                self._settle(item, outcome, self._clock.monotonic() - started)
-            finally:
-                self._metrics.active_workers.dec()
-                self._metrics.seconds.observe(self._clock.monotonic() - started)
+        )
+        self._metrics.active_workers.inc()
+        try:
+            outcome = await self._outcome(Request(key.namespace, key.name, item.reasons))
+            self._settle(item, outcome, self._clock.monotonic() - started)
+        finally:
+            self._metrics.active_workers.dec()
+            self._metrics.seconds.observe(self._clock.monotonic() - started)
 
     async def _outcome(self, request: Request) -> Result | Exception:
         """Reconcile; an exception is an outcome, unless it is our own cancellation."""
