@@ -34,8 +34,8 @@ from capt.runtime.race import unless
 from capt.runtime.reconcile_loop import ReconcileLoop, one_line
 from capt.runtime.recorder import EventSink, Recorder
 from capt.runtime.serving import health_app, metrics_app, parse_bind_address, serve
-from capt.runtime.watch_handle import WatchHandle
 from capt.runtime.transport import HttpTransport, Transport
+from capt.runtime.watch_handle import WatchHandle
 
 _FLUSH_SECONDS = 1.0
 _LAG_SECONDS = 0.5
