@@ -131,12 +131,11 @@ def observe(
         collisions=deployment.status.collision_count or 0,
     )
     new_name = names.machine_set_name(deployment.metadata.name, new_hash)
-    wanted = replacing_fields(deployment.spec.template.spec, namespace)
 
     def is_current(each: CaptMachineSet) -> bool:
         if each.metadata.deletion_timestamp is not None:
             return False
-        if replacing_fields(each.spec.template.spec, namespace) != wanted:
+        if not serves(each, deployment):
             return False
         # its name says it was made for this restart, even where the server's clock is behind ours
         return restarted_at is None or created(each) >= restarted_at or each.metadata.name == new_name
@@ -154,6 +153,13 @@ def observe(
         machines=machines,
         now=now,
     )
+
+
+def serves(machine_set: CaptMachineSet, deployment: CaptMachineDeployment) -> bool:
+    """Tell whether the machines of a set can become those of the deployment's template in place."""
+    namespace = deployment.metadata.namespace or ""
+    theirs = replacing_fields(machine_set.spec.template.spec, namespace)
+    return theirs == replacing_fields(deployment.spec.template.spec, namespace)
 
 
 def effective_selector(deployment: CaptMachineDeployment) -> LabelSelector:

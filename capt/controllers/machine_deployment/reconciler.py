@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from capt.api import (
@@ -10,14 +10,12 @@ from capt.api import (
     CaptMachineDeployment,
     CaptMachineDeploymentStatus,
     CaptMachineSet,
-    LabelSelector,
 )
 from capt.controllers import names, ownership
-from capt.controllers.in_place import replacing_fields
 from capt.controllers.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from capt.controllers.machine_deployment import progress
 from capt.controllers.machine_deployment.history import current_revision, surplus_sets
-from capt.controllers.machine_deployment.observation import Observation, effective_selector, observe
+from capt.controllers.machine_deployment.observation import Observation, effective_selector, observe, serves
 from capt.controllers.machine_deployment.rollout import (
     RolloutPlan,
     plan_on_delete,
@@ -71,7 +69,8 @@ class CaptMachineDeploymentReconciler:
         deployment = await finalizers.add(
             self._client, MACHINE_DEPLOYMENT, deployment, names.MACHINE_DEPLOYMENT_FINALIZER
         )
-        observation = await self._observe(deployment)
+        sets = [*await self._own_sets(deployment), *await self._adopt_sets(deployment)]
+        observation = await self._observe(deployment, sets)
         refusal: ApiError | None = None
         try:
             outcome = await self._act(observation)
@@ -120,27 +119,18 @@ class CaptMachineDeploymentReconciler:
         )
         return await self._apply(observation, plan, create=False)
 
-    async def _observe(self, deployment: CaptMachineDeployment) -> Observation:
-        namespace, uid = deployment.metadata.namespace or "", deployment.metadata.uid
-        selector = effective_selector(deployment)
+    async def _own_sets(self, deployment: CaptMachineDeployment) -> list[CaptMachineSet]:
         # a set stays whose labels were changed by hand: it is known by its owner, and its machines are counted
-        sets = await self._client.list(MACHINE_SET, namespace, index=("owner", uid))
-        if deployment.metadata.deletion_timestamp is None:
-            sets += await self._adopt_sets(deployment, selector)
-        machines: dict[str, list[CaptMachine]] = {}
-        for each in sets:
-            owner = ("owner", each.metadata.uid)
-            machines[each.metadata.uid] = await self._client.list(MACHINE, namespace, index=owner)
-        return observe(
-            deployment=deployment, selector=selector, sets=sets, machines=machines, now=self._clock.now()
-        )
+        owner = ("owner", deployment.metadata.uid)
+        return await self._client.list(MACHINE_SET, deployment.metadata.namespace or "", index=owner)
 
-    async def _adopt_sets(
-        self, deployment: CaptMachineDeployment, selector: LabelSelector
-    ) -> list[CaptMachineSet]:
+    async def _adopt_sets(self, deployment: CaptMachineDeployment) -> list[CaptMachineSet]:
+        """Take the sets that match and that nobody owns, and return them."""
         namespace = deployment.metadata.namespace or ""
         orphans = await self._client.list(MACHINE_SET, namespace, index=(ownership.ORPHANS_INDEX, namespace))
-        claimed = ownership.claim(owner=deployment, selector=selector, children=(), orphans=orphans)
+        claimed = ownership.claim(
+            owner=deployment, selector=effective_selector(deployment), children=(), orphans=orphans
+        )
         adopted = []
         for orphan in claimed.adopted:
             taken = await ownership.adopt(self._client, MACHINE_SET, orphan, MACHINE_DEPLOYMENT, deployment)
@@ -149,6 +139,22 @@ class CaptMachineDeploymentReconciler:
                 self._tell(deployment, "SuccessfulAdopt", message)
                 adopted.append(taken)
         return adopted
+
+    async def _observe(
+        self, deployment: CaptMachineDeployment, sets: Sequence[CaptMachineSet]
+    ) -> Observation:
+        namespace = deployment.metadata.namespace or ""
+        machines: dict[str, list[CaptMachine]] = {}
+        for each in sets:
+            owner = ("owner", each.metadata.uid)
+            machines[each.metadata.uid] = await self._client.list(MACHINE, namespace, index=owner)
+        return observe(
+            deployment=deployment,
+            selector=effective_selector(deployment),
+            sets=sets,
+            machines=machines,
+            now=self._clock.now(),
+        )
 
     async def _act(self, observation: Observation) -> Outcome:
         if observation.deployment.spec.paused:
@@ -181,22 +187,16 @@ class CaptMachineDeploymentReconciler:
         try:
             await self._client.create(MACHINE_SET, new_set(observation, replicas))
         except AlreadyExists:
-            return await self._is_own_set(observation)
+            namespace = deployment.metadata.namespace or ""
+            live = await self._client.get_live(MACHINE_SET, namespace, name)
+            if live is None:
+                raise  # gone again: the next attempt may have the name
+            # the very set that was to be made, which the cache has yet to show, or something else
+            return is_controlled_by(live, deployment) and serves(live, deployment)
         why = f": {plan.reasons[name]}" if name in plan.reasons else ""
         message = f"Created CaptMachineSet {name} with {replicas} replicas{why}"
         self._tell(deployment, "SuccessfulCreate", message)
         return True
-
-    async def _is_own_set(self, observation: Observation) -> bool:
-        """Tell whether the name is taken by the very set that was to be made: one that the cache has yet to show."""
-        deployment = observation.deployment
-        namespace = deployment.metadata.namespace or ""
-        live = await self._client.get_live(MACHINE_SET, namespace, observation.new_name)
-        if live is None:
-            return True
-        return is_controlled_by(live, deployment) and replacing_fields(
-            live.spec.template.spec, namespace
-        ) == replacing_fields(deployment.spec.template.spec, namespace)
 
     async def _write_set(
         self, observation: Observation, machine_set: CaptMachineSet, plan: RolloutPlan
@@ -275,7 +275,7 @@ class CaptMachineDeploymentReconciler:
     async def _delete(self, deployment: CaptMachineDeployment) -> Result:
         if names.MACHINE_DEPLOYMENT_FINALIZER not in deployment.metadata.finalizers:
             return Done()
-        observation = await self._observe(deployment)
+        observation = await self._observe(deployment, await self._own_sets(deployment))
         if observation.sets and not ownership.is_orphaning(deployment):
             await self._delete_sets(observation.sets)
             await self._client.patch_status(MACHINE_DEPLOYMENT, deployment, deleting_status(observation))
