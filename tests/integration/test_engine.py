@@ -165,7 +165,7 @@ async def test_a_workspace_becomes_ready_with_outputs(cluster: Cluster, running:
                 seen.append(said)
             if ("Ready", "True", "Available") in said:
                 secret_when_ready.append(
-                    any(e.verb == "create" and e.resource == "secrets" for e in cluster.server.audit)
+                    any(e.verb == "create" and e.resource == "secrets" for e in cluster.audit())
                 )
 
     cluster.observer.checks.append(check)

@@ -57,7 +57,7 @@ class Kubectl:
 async def kubectl(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Kubectl]:
     """Kubectl against a cluster with a running manager."""
     kubeconfig = tmp_path / "kubeconfig"
-    cluster.server.write_kubeconfig(kubeconfig)
+    cluster.write_kubeconfig(kubeconfig)
     async with cluster.manager():
         yield Kubectl(kubeconfig)
 

@@ -22,7 +22,7 @@ from capt.controllers.kinds import (
     TEMPLATE,
     WORKSPACE_FLAVOURS,
 )
-from capt.embedded import ApiServer, ServerOptions
+from capt.embedded import AuditEvent
 from capt.install import definitions, install_definitions
 from capt.manager import CONTROLLERS
 from capt.runtime import (
@@ -37,6 +37,8 @@ from capt.runtime import (
     SystemClock,
     Transport,
 )
+from hack.envtest import ControlPlane
+from tests.support.api_servers import Api, api
 
 NAMESPACE = "default"
 WORKSPACE = WORKSPACE_FLAVOURS[0]
@@ -52,14 +54,14 @@ class Cluster:
     """A running API server with capt's definitions installed.
 
     Attributes:
-        server: The embedded API server.
+        api: The API server, embedded or real.
         config: How to reach it.
         client: Live reads and writes as the user.
         observer: Cached reads, and a wake-up at every change.
         data_dir: For the engine's state.
     """
 
-    server: ApiServer
+    api: Api
     config: ClusterConfig
     client: Client
     observer: Observer
@@ -111,11 +113,19 @@ class Cluster:
             )
         return manager
 
+    def audit(self) -> list[AuditEvent]:
+        """Return every request so far that came to its end."""
+        return self.api.audit()
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """Write a superuser's kubeconfig."""
+        path.write_text(yaml.safe_dump(self.api.kubeconfig()))
+
     def writes(self, *, user_agent: str) -> list[str]:
         """Return the writes that a user agent sent, as `verb resource/subresource`, Leases left out."""
         return [
             f"{event.verb} {'/'.join(filter(None, (event.resource, event.subresource)))}"
-            for event in self.server.audit
+            for event in self.audit()
             if event.verb in WRITES and event.user_agent.startswith(user_agent) and event.resource != "leases"
         ]
 
@@ -202,10 +212,15 @@ class Observer:
 
 
 @contextlib.asynccontextmanager
-async def cluster(data_dir: Path) -> AsyncIterator[Cluster]:
-    """Start an API server with capt's definitions, an admin client and an observer."""
+async def cluster(data_dir: Path, plane: ControlPlane | None = None) -> AsyncIterator[Cluster]:
+    """Give a test capt's definitions on an API server, an admin client and an observer.
+
+    Args:
+        data_dir: For the engine's state.
+        plane: A real control plane to use; None for an embedded server.
+    """
     clock = SystemClock()
-    async with ApiServer(ServerOptions(data_dir=None)) as server:
+    async with api(plane) as server:
         config = ClusterConfig.from_dict(server.kubeconfig())
         async with (
             HttpTransport(config, user_agent="test") as transport,
