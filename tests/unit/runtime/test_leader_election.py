@@ -297,8 +297,8 @@ class TestProtocol:
             await elector(api, clock).run(broken, stop)
         assert api.all("leases")[0]["spec"]["holderIdentity"] == ""
 
-    async def test_a_stop_while_campaigning_leaves_the_lease_alone(self):
-        """inv 105: a candidate that is stopped never starts its work, and writes nothing."""
+    async def test_inv_105_a_stop_while_campaigning_leaves_the_lease_alone(self):
+        """A candidate that is stopped never starts its work, and writes nothing."""
         clock, api, stop = FakeClock(), MemoryApi(), asyncio.Event()
         api.put("leases", "ns", "lease", spec={"holderIdentity": "other", "leaseDurationSeconds": 15})
         work = Work(stop)
@@ -322,7 +322,7 @@ class TestProtocol:
 
 
 class TestFence:
-    async def test_a_leader_that_slept_past_its_deadline_writes_nothing(self):
+    async def test_inv_095_a_leader_that_slept_past_its_deadline_writes_nothing(self):
         """After a suspend longer than the deadline no write is sent, even before the loss is noticed."""
         clock, api, stop = FakeClock(), MemoryApi("things"), asyncio.Event()
         fenced = FencedTransport(api)

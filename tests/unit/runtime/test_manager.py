@@ -117,7 +117,7 @@ class TestRun:
             await task
             assert time.monotonic() - begin < 0.8
 
-    async def test_a_manager_runs_once(self):
+    async def test_inv_052_104_a_manager_runs_once(self):
         """Neither a second run nor an addition after the start is taken in silence."""
         subject = manager(MemoryApi("things"), FakeClock())
         async with running(subject):
