@@ -33,8 +33,8 @@ from capt.runtime.errors import (
     raise_for_status,
 )
 from capt.runtime.event import Event
+from capt.runtime.fence import LeadershipLostError
 from capt.runtime.informer import Informers
-from capt.runtime.leader_election import LeadershipLostError
 from capt.runtime.logging import configure as configure_logging
 from capt.runtime.logging import get_logger
 from capt.runtime.manager import Manager, ManagerOptions

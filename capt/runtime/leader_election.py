@@ -7,7 +7,7 @@
   says that it is ours. (client-go asks its memory, and may blank the lease of the next holder.)
 * Candidates watch the Lease, and take a released one at once.
 * The deadline is taken from boot time, which goes on while the machine is suspended, and counts from when the
-  renewal was sent. :class:`FencedTransport` checks it at each write of the leader's work: a process that wakes up
+  renewal was sent. A :class:`capt.runtime.fence.FencedTransport` checks it at each write of the leader's work: a process that wakes up
   late writes nothing, even before it has noticed that it lost.
 
 What remains is a write that was sent in time and arrives late. Preconditions (resourceVersion, uid) and Terraform's
@@ -21,7 +21,7 @@ import contextvars
 import random
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,12 +30,13 @@ import msgspec
 
 from capt.runtime.clock import Clock, timeout
 from capt.runtime.errors import AlreadyExists, ApiError, ConfigError, Conflict, NotFound, raise_for_status
+from capt.runtime.fence import Term, current_term
 from capt.runtime.lease import Decision, LeaseRecord, Observation, decide, held_spec, observe, released_spec
 from capt.runtime.logging import get_logger
 from capt.runtime.metrics import LeaderMetrics
 from capt.runtime.race import unless
 from capt.runtime.resource import Resource
-from capt.runtime.transport import REQUEST_TIMEOUT, Response, Transport
+from capt.runtime.transport import Transport
 
 LEASES = Resource(group="coordination.k8s.io", version="v1", kind="Lease", plural="leases")
 
@@ -87,81 +88,6 @@ class LeaseOptions:
             raise ValueError(
                 f"renew deadline must be greater than {JITTER} times the retry period, which must be above zero"
             )
-
-
-class LeadershipLostError(ConnectionError):
-    """A leader's write was stopped, since its time as leader is over."""
-
-
-class Term:
-    """One time of leading.
-
-    Attributes:
-        deadline: boot time at which it ends, unless it is renewed before.
-    """
-
-    __slots__ = ("_clock", "deadline")
-
-    def __init__(self, clock: Clock, deadline: float) -> None:
-        self._clock = clock
-        self.deadline = deadline
-
-    @property
-    def active(self) -> bool:
-        """Whether the deadline has not passed."""
-        return self._clock.boottime() < self.deadline
-
-    def end(self) -> None:
-        """End it now."""
-        self.deadline = float("-inf")
-
-
-# inherited by every task that the leader's work starts, and by no other
-_term: contextvars.ContextVar[Term | None] = contextvars.ContextVar("capt_leader_term", default=None)
-
-
-class FencedTransport:
-    """Stops writes of a leader whose term is over; all others pass."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - passed on; the transport enforces it
-    ) -> Response:
-        """Send one request; see :meth:`capt.runtime.transport.Transport.request`.
-
-        Raises:
-            LeadershipLostError: it is a write of the leader's work, and its term is over.
-        """
-        term = _term.get()
-        if term is not None and method != "GET" and not term.active:
-            message = f"{method} {path} not sent: this process leads no more"
-            raise LeadershipLostError(message)
-        return await self._transport.request(
-            method, path, query=query, body=body, content_type=content_type, timeout=timeout
-        )
-
-    def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
-    ) -> AsyncGenerator[bytes, None]:
-        """Open a watch; see :meth:`capt.runtime.transport.Transport.stream`."""
-        return self._transport.stream(path, query=query, idle_timeout=idle_timeout)
-
-    def with_user_agent(self, user_agent: str) -> FencedTransport:
-        """Return a fenced transport under another User-Agent."""
-        return FencedTransport(self._transport.with_user_agent(user_agent))
-
-    async def close(self) -> None:
-        """Close the transport."""
-        await self._transport.close()
 
 
 class LeaderElector:
@@ -269,7 +195,7 @@ class LeaderElector:
         self._metrics.status.set(1)
         self._log.info("leading")
         context = contextvars.copy_context()
-        context.run(_term.set, term)
+        context.run(current_term.set, term)
         work = asyncio.create_task(_await(lead), name="leader", context=context)
         renewal = asyncio.create_task(self._renew(term), name=f"renew lease {self._options.name}")
         try:

@@ -26,8 +26,9 @@ from capt.runtime.clock import Clock, SystemClock, Timer, timeout
 from capt.runtime.config import ClusterConfig
 from capt.runtime.controller import Controller
 from capt.runtime.event import Event
+from capt.runtime.fence import FencedTransport
 from capt.runtime.informer import Informers
-from capt.runtime.leader_election import FencedTransport, LeaderElector, LeaseOptions, new_identity
+from capt.runtime.leader_election import LeaderElector, LeaseOptions, new_identity
 from capt.runtime.logging import get_logger
 from capt.runtime.metrics import Metrics
 from capt.runtime.race import unless

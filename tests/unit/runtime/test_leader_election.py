@@ -11,11 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from capt.runtime.errors import ConnectionFailed, RequestTimeout
+from capt.runtime.fence import FencedTransport, LeadershipLostError
 from capt.runtime.leader_election import (
     JITTER,
-    FencedTransport,
     LeaderElector,
-    LeadershipLostError,
     LeaseOptions,
     new_identity,
 )
