@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -80,6 +81,17 @@ class _DropConnectionError(Exception):
     """A fault wants the connection closed instead of an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One request on its way to one resource. ``warnings`` go out with the answer, whatever it is."""
+
+    request: web.BaseRequest
+    info: RequestInfo
+    resource: Resource
+    action: Action | None
+    warnings: list[str]
+
+
 class Api:
     """The API over a store; the HTTP server calls it with every request."""
 
@@ -131,24 +143,29 @@ class Api:
                 watch.close()
 
     async def _serve(self, request: web.BaseRequest, info: RequestInfo) -> web.StreamResponse:
+        warnings: list[str] = []
+        action: Action | None = None
+        response: web.StreamResponse
         try:
             self._authenticate(request)
             action = self.faults.take(info)
             await self._meet(action)
-            response = await self._answer(request, info, action)
+            response = await self._answer(request, info, action, warnings)
         except _DropConnectionError:
             raise
         except StatusError as error:
-            return _json(msgspec.json.encode(error.body()), code=error.code, headers=error.headers)
+            response = _json(msgspec.json.encode(error.body()), code=error.code, headers=error.headers)
         except web.HTTPRequestEntityTooLarge:
             large = StatusError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
-            return _json(msgspec.json.encode(large.body()), code=413)
+            response = _json(msgspec.json.encode(large.body()), code=413)
         except Exception:  # noqa: BLE001 - a bug must become an answer, as in the real server, not a cut connection
             _LOG.exception("cannot serve %s %s", request.method, request.path)
             broken = StatusError(500, "InternalError", "Internal error occurred: see the server's log")
-            return _json(msgspec.json.encode(broken.body()), code=500)
+            response = _json(msgspec.json.encode(broken.body()), code=500)
         if isinstance(action, DropAfter):
             raise _DropConnectionError
+        for warning in () if response.prepared else warnings:
+            response.headers.add("Warning", f"299 - {go_quote(warning)}")
         return response
 
     def _authenticate(self, request: web.BaseRequest) -> None:
@@ -177,7 +194,7 @@ class Api:
                 self.end_watches(expired("too old resource version: injected fault"))
 
     async def _answer(
-        self, request: web.BaseRequest, info: RequestInfo, action: Action | None
+        self, request: web.BaseRequest, info: RequestInfo, action: Action | None, warnings: list[str]
     ) -> web.StreamResponse:
         if not info.resource:
             return self._answer_about_server(request, info.path)
@@ -186,24 +203,29 @@ class Api:
             raise no_such_path()
         if info.subresource and info.subresource not in (*resource.subresources, "finalize"):
             raise no_such_path()
+        if (
+            resource.namespaced
+            and not info.namespace
+            and info.verb not in ("list", "watch", "deletecollection")
+        ):
+            raise no_such_path()
+        if resource.deprecation:
+            warnings.append(resource.deprecation)
         serve = {
             "get": self._get,
             "list": self._list,
+            "watch": self._watch,
             "create": self._create,
             "update": self._update,
             "patch": self._patch,
             "delete": self._delete,
             "deletecollection": self._delete_collection,
         }.get(info.verb)
-        if info.verb == "watch":
-            response = await self._watch(request, info, resource, action)
-        elif serve is None or (info.verb in ("update", "patch") and not info.name):
+        if serve is None:
             raise method_not_allowed()
-        elif resource.namespaced and not info.namespace and info.verb not in ("list", "deletecollection"):
-            raise method_not_allowed() if info.verb == "create" else no_such_path()
-        else:
-            response = await serve(request, info, resource)
-        return response
+        if info.verb in ("update", "patch") and not info.name:
+            raise bad_request("name must be provided") if resource.custom else method_not_allowed()
+        return await serve(_Exchange(request, info, resource, action, warnings))
 
     def _answer_about_server(self, request: web.BaseRequest, path: str) -> web.Response:
         """Health, version, discovery, OpenAPI."""
@@ -235,15 +257,15 @@ class Api:
                 return openapi.document(self._catalogue, "/".join(rest))
         return None
 
-    async def _get(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
+    async def _get(self, exchange: _Exchange) -> web.Response:
+        info, resource = exchange.info, exchange.resource
         stored = self._stored(info, resource)
         if info.subresource == "scale":
             return _json(msgspec.json.encode(scale_of(resource, resource.decode(stored))))
-        return _json(_representation(request, resource).one(stored), warnings=_deprecation(resource))
+        return _json(_representation(exchange.request, resource).one(stored))
 
-    async def _list(
-        self, request: web.BaseRequest, info: RequestInfo, resource: Resource
-    ) -> web.StreamResponse:
+    async def _list(self, exchange: _Exchange) -> web.StreamResponse:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
         options = ListOptions.read(request.query, watch=False)
         selection = Selection.of(resource, info.namespace, options)
         collection = self._store.collection(resource.id)
@@ -255,7 +277,7 @@ class Api:
             if len(start) > _SMALL:
                 break
         else:
-            return _json(start, warnings=_deprecation(resource))
+            return _json(start)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(start)
@@ -265,9 +287,8 @@ class Api:
         await response.write_eof()
         return response
 
-    async def _watch(
-        self, request: web.BaseRequest, info: RequestInfo, resource: Resource, action: Action | None
-    ) -> web.StreamResponse:
+    async def _watch(self, exchange: _Exchange) -> web.StreamResponse:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
         options = ListOptions.read(request.query, watch=True)
         selection = Selection.of(resource, info.namespace, options)
         representation = _representation(request, resource)
@@ -281,7 +302,7 @@ class Api:
             bookmark_interval=self._bookmark_interval,
         )
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        left = action.after if isinstance(action, TruncateWatch) else None
+        left = exchange.action.after if isinstance(exchange.action, TruncateWatch) else None
         self._watches.add(watch)
         watch.start()
         try:
@@ -303,34 +324,37 @@ class Api:
             self._watches.discard(watch)
         return response
 
-    async def _create(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
+    async def _create(self, exchange: _Exchange) -> web.Response:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
         if info.name:
             raise method_not_allowed()
-        options = WriteOptions.read(request.query)
-        body = await _read_object(request, options, resource)
+        options = WriteOptions.read(request.query, exchange.warnings)
+        body = await _read_object(exchange, options)
         created = self._writer.create(resource, info.namespace, body, options)
-        return _json(created, code=201, warnings=[*_deprecation(resource), *options.warnings])
+        return _json(created, code=201)
 
-    async def _update(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
-        options = WriteOptions.read(request.query)
-        body = await _read_object(request, options, resource)
+    async def _update(self, exchange: _Exchange) -> web.Response:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
+        options = WriteOptions.read(request.query, exchange.warnings)
+        body = await _read_object(exchange, options)
         key = Key(info.namespace, info.name)
         if resource.create_on_update and self._store.get(resource.id, key) is None:
             if body.setdefault("metadata", {}).setdefault("name", info.name) != info.name:
                 raise bad_request("the name of the object does not match the name on the URL")
             created = self._writer.create(resource, info.namespace, body, options)
-            return _json(created, code=201, warnings=options.warnings)
+            return _json(created, code=201)
         return self._write(info, resource, lambda _: body, options, replace=True)
 
-    async def _patch(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
+    async def _patch(self, exchange: _Exchange) -> web.Response:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
         accepted = [JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,))]
         if content_type in APPLY_PATCHES:
             raise StatusError(415, "UnsupportedMediaType", _NO_APPLY)
         if content_type not in accepted:
             raise unsupported_media_type(accepted)
-        options = WriteOptions.read(request.query)
-        patch = await _read_body(request, options)
+        options = WriteOptions.read(request.query, exchange.warnings)
+        patch = await _read_body(exchange, options)
         if content_type != JSON_PATCH and not isinstance(patch, dict):
             raise bad_request("the patch must be an object")
 
@@ -365,21 +389,21 @@ class Api:
 
             self._writer.update(resource, key, mutate_scale, options)
             content = resource.decode(self._stored(info, resource))
-            return _json(msgspec.json.encode(scale_of(resource, content)), warnings=options.warnings)
+            return _json(msgspec.json.encode(scale_of(resource, content)))
         written = self._writer.update(
             resource, key, mutate, options, subresource=info.subresource, replace=replace
         )
-        return _json(written, warnings=[*_deprecation(resource), *options.warnings])
+        return _json(written)
 
-    async def _delete(self, request: web.BaseRequest, info: RequestInfo, resource: Resource) -> web.Response:
-        options, write = await _read_delete_options(request)
+    async def _delete(self, exchange: _Exchange) -> web.Response:
+        info, resource = exchange.info, exchange.resource
+        options, write = await _read_delete_options(exchange)
         answer, _gone = self._writer.delete(resource, Key(info.namespace, info.name), options, write)
         return _json(answer)
 
-    async def _delete_collection(
-        self, request: web.BaseRequest, info: RequestInfo, resource: Resource
-    ) -> web.Response:
-        options, write = await _read_delete_options(request)
+    async def _delete_collection(self, exchange: _Exchange) -> web.Response:
+        request, info, resource = exchange.request, exchange.info, exchange.resource
+        options, write = await _read_delete_options(exchange)
         listing = ListOptions.read(request.query, watch=False)
         selection = Selection.of(resource, info.namespace, listing)
         collection = self._store.collection(resource.id)
@@ -402,25 +426,30 @@ def _representation(request: web.BaseRequest, resource: Resource) -> Representat
     return Representation(resource, form, request.query.get("includeObject") or "Metadata")
 
 
-async def _read_body(request: web.BaseRequest, options: WriteOptions) -> Any:
+async def _read_body(exchange: _Exchange, options: WriteOptions) -> Any:
+    request, resource = exchange.request, exchange.resource
     checked = options.field_validation != "Ignore"
     content_type = request.headers.get("Content-Type", "")
     body, repeated = decode_body(await request.read(), content_type, find_repeated=checked)
     texts = [f'duplicate field "{path}"' for path in repeated]
     if texts and options.field_validation == "Strict":
-        raise bad_request(f"strict decoding error: {', '.join(texts)}")
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: strict decoding'
+            f" error: {', '.join(texts)}"
+        )
     options.warnings += texts
     return body
 
 
-async def _read_object(request: web.BaseRequest, options: WriteOptions, resource: Resource) -> dict[str, Any]:
-    body = await _read_body(request, options)
+async def _read_object(exchange: _Exchange, options: WriteOptions) -> dict[str, Any]:
+    body = await _read_body(exchange, options)
     if not isinstance(body, dict):
-        raise bad_request(f"the body of the request is no {resource.kind}")
+        raise bad_request(f"the body of the request is no {exchange.resource.kind}")
     return body
 
 
-async def _read_delete_options(request: web.BaseRequest) -> tuple[DeleteOptions, WriteOptions]:
+async def _read_delete_options(exchange: _Exchange) -> tuple[DeleteOptions, WriteOptions]:
+    request = exchange.request
     raw = await request.read()
     body: Any = {}
     if raw.strip():
@@ -428,11 +457,8 @@ async def _read_delete_options(request: web.BaseRequest) -> tuple[DeleteOptions,
         if not isinstance(body, dict):
             raise bad_request("the body of the request is no DeleteOptions")
     dry_run = next(iter(body.get("dryRun") or ()), None)
-    return DeleteOptions.read(body, request.query), WriteOptions.read(request.query, dry_run)
-
-
-def _deprecation(resource: Resource) -> list[str]:
-    return [resource.deprecation] if resource.deprecation else []
+    options = WriteOptions.read(request.query, exchange.warnings, dry_run=dry_run)
+    return DeleteOptions.read(body, request.query), options
 
 
 def _json(
@@ -440,13 +466,10 @@ def _json(
     *,
     code: int = 200,
     headers: Mapping[str, str] | None = None,
-    warnings: list[str] | None = None,
     content_type: str = "application/json",
 ) -> web.Response:
     sent = CIMultiDict(headers or {})
     sent["Content-Type"] = content_type
-    for warning in warnings or ():
-        sent.add("Warning", f"299 - {go_quote(warning)}")
     return web.Response(body=body, status=code, headers=sent)
 
 

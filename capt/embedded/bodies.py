@@ -60,7 +60,7 @@ def _decode_finding_repeated(raw: bytes) -> tuple[Any, list[str]]:
         raise ValueError(f"{constant} is no JSON")
 
     value = json.loads(raw, object_pairs_hook=build, parse_constant=refuse)
-    return value, _repeated_paths(value, "") if found else []
+    return (msgspec.json.decode(raw), _repeated_paths(value, "")) if found else (value, [])
 
 
 def _repeated_paths(value: Any, path: str) -> list[str]:

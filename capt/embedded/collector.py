@@ -124,9 +124,6 @@ class Collector:
             if crd.CLEANUP_FINALIZER in finalizers and not self._store.collection(stored.key.name).objects:
                 self._drop_finalizer(resource, stored.key, crd.CLEANUP_FINALIZER)
         elif not crd.is_established(definition):
-            if crd.CLEANUP_FINALIZER not in finalizers:
-                wanted = {"finalizers": [*finalizers, crd.CLEANUP_FINALIZER]}
-                self._update(resource, stored.key, lambda o: o | {"metadata": o["metadata"] | wanted})
             status = crd.established_status(definition, self._catalogue)
             self._update(resource, stored.key, lambda o: o | {"status": status}, subresource="status")
 

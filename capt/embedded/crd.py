@@ -16,6 +16,7 @@ from capt.embedded.errors import (
 )
 from capt.embedded.metadata import is_label, is_subdomain, now
 from capt.embedded.resource import Catalogue, Column, Resource, Scale
+from capt.embedded.scaling import scale_errors
 from capt.embedded.schema import Schema, compile_pattern
 from capt.embedded.tables import age, json_path, path_column, printer_column
 from capt.embedded.validation import validate
@@ -135,6 +136,7 @@ def definition_resource() -> Resource:
         status=True,
         generation=True,
         unconditional_update=False,
+        delete_finalizers=(CLEANUP_FINALIZER,),
         prepare=_prepare,
         validate=_validate,
     )
@@ -147,7 +149,11 @@ def _prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
         names.setdefault("singular", names["kind"].lower())
         names.setdefault("listKind", f"{names['kind']}List")
     spec.setdefault("conversion", {"strategy": "None"})
-    status = dict(new.get("status") or {}) if old else {"conditions": None, "acceptedNames": {}}
+    status = (
+        dict(new.get("status") or {})
+        if old
+        else {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}}
+    )
     stored = list(status.get("storedVersions") or [])
     stored += [v["name"] for v in _versions(new) if v.get("storage") and v.get("name") not in stored]
     new["status"] = status | {"storedVersions": stored}
@@ -357,6 +363,7 @@ def served_resources(definition: dict[str, Any]) -> list[Resource]:
 def _resource(definition: dict[str, Any], version: dict[str, Any], storage: str) -> Resource:
     spec, names = definition["spec"], definition["spec"]["names"]
     subresources = version.get("subresources") or {}
+    scale = _scale(subresources["scale"]) if subresources.get("scale") else None
     columns: list[Column] = [path_column("Name", "metadata.name", format="name")]
     columns += [printer_column(column) for column in version.get("additionalPrinterColumns") or []]
     if len(columns) == 1:
@@ -382,11 +389,12 @@ def _resource(definition: dict[str, Any], version: dict[str, Any], storage: str)
         schema=Schema(version["schema"]["openAPIV3Schema"], root=True),
         columns=columns,
         status="status" in subresources,
-        scale=_scale(subresources["scale"]) if subresources.get("scale") else None,
+        scale=scale,
         custom=True,
         generation=True,
         unconditional_update=False,
         deprecation=deprecation if version.get("deprecated") else "",
+        validate=lambda new, _old: scale_errors(scale, new) if scale else (),
         closing="deletionTimestamp" in definition["metadata"],
         fields=lambda o: {name: str((find(o) or [""])[0]) for name, find in selectable.items()},
     )

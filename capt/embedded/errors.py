@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-_OMIT = object()
+OMIT: Any = object()  # a field error without a value
 
 # The words that open a field error's text, by the reason that its cause carries.
 _TITLES = {
@@ -33,7 +33,7 @@ def go_value(value: Any) -> str:
     """``value`` as a field error prints it: simple values bare, strings quoted, everything else as JSON."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return go_quote("null") if value is None else msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class FieldError:
     reason: str
     field: str
     detail: str = ""
-    value: Any = _OMIT
+    value: Any = OMIT
 
     @property
     def body(self) -> str:
         """The text without the field's name: a cause's message."""
         text = _TITLES[self.reason]
-        if self.value is not _OMIT:
+        if self.value is not OMIT:
             text += f": {go_value(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 

@@ -113,6 +113,8 @@ def list_page(collection: Collection, selection: Selection, options: ListOptions
         objects = [stored for stored in objects if stored.key > start]
     objects = selection.filter(objects)
     metadata: dict[str, Any] = {"resourceVersion": str(at)}
+    if selection.resource.custom:
+        metadata["continue"] = ""
     if options.limit and len(objects) > options.limit:
         if selection.everything:
             metadata["remainingItemCount"] = len(objects) - options.limit
@@ -130,5 +132,5 @@ def _read_token(token: str) -> tuple[int, Key]:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         revision, namespace, name = msgspec.json.decode(raw, type=tuple[int, str, str])
     except (binascii.Error, msgspec.DecodeError) as error:
-        raise bad_request(f"continue key is not valid: {error}") from error
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     return revision, Key(namespace, name)

@@ -146,8 +146,8 @@ def finalizer_warnings(metadata: dict[str, Any]) -> Iterator[str]:
     for finalizer in metadata.get("finalizers") or []:
         if "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
             yield (
-                f"metadata.finalizers: {go_quote(finalizer)}: prefer a domain-qualified finalizer name including a"
-                " path (/) to avoid accidental conflicts with other finalizer writers"
+                f"metadata.finalizers: {go_quote(finalizer)}: prefer a domain-qualified finalizer name to avoid"
+                " accidental conflicts with other finalizer writers"
             )
 
 
@@ -193,12 +193,12 @@ def _validate_maps(metadata: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _validate_owners(owners: list[dict[str, Any]]) -> Iterator[FieldError]:
-    words = {"apiVersion": "version", "kind": "kind", "name": "name", "uid": "uid"}
     controllers = []
     for owner in owners:
-        for name, word in words.items():
+        for name in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(name):
-                yield invalid(f"metadata.ownerReferences.{name}", "", f"{word} must not be empty")
+                text = "version must not be empty" if name == "apiVersion" else "must not be empty"
+                yield invalid(f"metadata.ownerReferences.{name}", "", text)
         if owner.get("controller"):
             controllers.append(owner)
     if len(controllers) > 1:

@@ -110,7 +110,7 @@ def json_patch(target: Any, operations: Any) -> Any:
         try:
             target = _operate(target, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            text = f"the server rejected our request due to an error in our request: {operation}: {error}"
+            text = "the server rejected our request due to an error in our request"
             raise StatusError(422, "Invalid", text) from error
     return target
 

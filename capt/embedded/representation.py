@@ -116,8 +116,8 @@ class Representation:
         row: dict[str, Any] = {"cells": [column.value(content) for column in self.resource.columns]}
         if self.include == "Object":
             row["object"] = content
-        elif self.include == "Metadata":
-            row["object"] = msgspec.Raw(self._partial(content))
+        else:
+            row["object"] = msgspec.Raw(self._partial(content)) if self.include == "Metadata" else None
         return msgspec.json.encode(row)
 
     @staticmethod

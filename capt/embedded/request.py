@@ -10,7 +10,7 @@ from capt.embedded.audit import RequestInfo
 from capt.embedded.errors import StatusError, bad_request, forbidden_field, not_supported, unprocessable
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
 def is_true(value: str) -> bool:
@@ -63,7 +63,9 @@ class WriteOptions:
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, query: Mapping[str, str], dry_run: str | None = None) -> WriteOptions:
+    def read(
+        cls, query: Mapping[str, str], warnings: list[str], *, dry_run: str | None = None
+    ) -> WriteOptions:
         """From the query; ``dry_run`` may come from a DeleteOptions body instead.
 
         Raises:
@@ -77,7 +79,7 @@ class WriteOptions:
         if wanted not in _VALIDATIONS:
             error = not_supported("fieldValidation", wanted, _VALIDATIONS)
             raise unprocessable("meta.k8s.io", "CreateOptions", "", [error])
-        return cls(field_validation=wanted, dry_run=bool(dry_run))
+        return cls(field_validation=wanted, dry_run=bool(dry_run), warnings=warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +136,15 @@ class ListOptions:
         get = query.get
         version = get("resourceVersion", "")
         if version and not version.isdigit():
-            raise bad_request(f"resourceVersion: Invalid value: {version!r}: must be a number")
+            text = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            raise bad_request(
+                f'invalid resource version: resourceVersion: Invalid value: "{version}": {text}'
+            )
         initial = get("sendInitialEvents")
         numbers = {name: get(name) or "0" for name in ("limit", "timeoutSeconds")}
-        if not all(number.isdigit() for number in numbers.values()):
-            raise bad_request(f"limit and timeoutSeconds must be whole numbers: {numbers}")
+        for number in numbers.values():
+            if not number.isdigit():
+                raise bad_request(f'strconv.ParseInt: parsing "{number}": invalid syntax')
         options = cls(
             label_selector=get("labelSelector", ""),
             field_selector=get("fieldSelector", ""),
@@ -164,6 +170,8 @@ class ListOptions:
             elif self.initial_events is None and self.match:
                 text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
                 errors.append(forbidden_field(match_field, text))
+                if self.match != "NotOlderThan":
+                    errors.append(not_supported(match_field, self.match, ["NotOlderThan"]))
         else:
             if self.initial_events is not None:
                 text = "sendInitialEvents is forbidden for list"
@@ -175,8 +183,8 @@ class ListOptions:
                 text = "resourceVersionMatch is forbidden when continue is provided"
                 errors.append(forbidden_field(match_field, text))
             elif self.match not in ("", "Exact", "NotOlderThan"):
-                errors.append(not_supported(match_field, self.match, ["Exact", "NotOlderThan"]))
+                errors.append(not_supported(match_field, self.match, ["Exact", "NotOlderThan", ""]))
             elif self.match == "Exact" and self.revision == 0:
-                text = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+                text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
                 errors.append(forbidden_field(match_field, text))
         return unprocessable("meta.k8s.io", "ListOptions", "", errors) if errors else None

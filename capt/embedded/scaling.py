@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from capt.embedded.errors import StatusError, bad_request, invalid, unprocessable
+from capt.embedded.errors import FieldError, StatusError, bad_request, invalid
 from capt.embedded.resource import Resource, Scale
 
+_GO_TYPES = {
+    str: "string",
+    bool: "bool",
+    float: "float64",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+}
 _KEPT = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -48,15 +56,11 @@ def apply_scale(resource: Resource, content: dict[str, Any], scale: dict[str, An
     """``content`` with the replicas that ``scale`` asks for, in place.
 
     Raises:
-        StatusError: 400 for something that is no Scale, 422 for a negative number.
+        StatusError: 400 for something that is no Scale.
     """
     replicas = _dig(scale, ("spec", "replicas")) or 0
-    name = content["metadata"]["name"]
     if scale.get("kind") != "Scale" or not isinstance(replicas, int) or isinstance(replicas, bool):
         raise bad_request("the body of the request is not a Scale of autoscaling/v1")
-    if replicas < 0:
-        error = invalid("spec.replicas", replicas, "should be a non-negative integer")
-        raise unprocessable("autoscaling", "Scale", name, [error])
     *parents, last = _scale(resource).spec_replicas
     target = content
     for parent in parents:
@@ -65,3 +69,15 @@ def apply_scale(resource: Resource, content: dict[str, Any], scale: dict[str, An
     if version := _dig(scale, ("metadata", "resourceVersion")):
         content["metadata"]["resourceVersion"] = version
     return content
+
+
+def scale_errors(scale: Scale, content: dict[str, Any]) -> Iterator[FieldError]:
+    """What keeps an object's replicas from being shown as a Scale."""
+    for path in (scale.spec_replicas, scale.status_replicas):
+        field, value = "".join(f".{name}" for name in path), _dig(content, path)
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 0:
+                yield invalid(field, value, "should be a non-negative integer")
+        elif value is not None:
+            text = f"{field} accessor error: {value} is of the type {_GO_TYPES[type(value)]}, expected int64"
+            yield invalid(field, 0, text)

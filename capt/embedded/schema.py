@@ -40,7 +40,6 @@ METADATA_FIELDS: Mapping[str, Any] = {
         "x-kubernetes-patch-merge-key": "uid",
         "items": {
             "type": "object",
-            "required": ["apiVersion", "kind", "name", "uid"],
             "properties": {
                 "apiVersion": {"type": "string"},
                 "kind": {"type": "string"},

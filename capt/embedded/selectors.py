@@ -39,7 +39,7 @@ def label_selector(text: str) -> LabelPredicate | None:
 def _requirement(found: re.Match[str]) -> LabelPredicate:
     key = found["absent_key"] or found["set_key"] or found["key"]
     for problem in qualified_name_problems(key):
-        raise bad_request(f'unable to parse requirement: key: Invalid value: "{key}": {problem}')
+        raise bad_request(f'unable to parse requirement: <nil>: Invalid value: "{key}": {problem}')
     if found["absent"]:
         return lambda labels: key not in labels
     operator = found["set_op"] or found["op"]

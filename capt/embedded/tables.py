@@ -127,7 +127,8 @@ def printer_column(source: dict[str, Any]) -> Column:
         value=cell,
         type=kind,
         format=source.get("format", ""),
-        description=source.get("description", ""),
+        description=source.get("description")
+        or f"Custom resource definition column (in JSONPath format): {source['jsonPath']}",
         priority=source.get("priority", 0),
     )
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 from capt.embedded.cel import CelError
-from capt.embedded.errors import FieldError, duplicate, go_quote, go_value, invalid, not_supported, required
+from capt.embedded.errors import (
+    OMIT,
+    FieldError,
+    duplicate,
+    go_quote,
+    go_value,
+    invalid,
+    not_supported,
+    required,
+)
 from capt.embedded.formats import fits
 from capt.embedded.schema import Schema
 
-_ABSENT: Any = object()
+ABSENT: Any = object()  # no value before: a creation, or a place that cannot be compared
 _BLOCKING = frozenset(
     f"FieldValue{reason}" for reason in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")
 )
@@ -23,15 +32,26 @@ _RULES_SKIPPED = (
 )
 
 
-def validate(schema: Schema, value: Any, old: Any = _ABSENT) -> list[FieldError]:
+def validate(schema: Schema, value: Any, old: Any = ABSENT) -> list[FieldError]:
     """Everything wrong with ``value``: structure first and, when that is sound enough, the CEL rules."""
+    errors = check_structure(schema, value, old)
+    return errors + check_rules(schema, value, old, errors)
+
+
+def check_structure(schema: Schema, value: Any, old: Any = ABSENT) -> list[FieldError]:
+    """What is wrong with ``value`` but for the rules."""
     errors: list[FieldError] = []
     _check(schema, value, old, "", errors)
-    if schema.has_rules:
-        if any(error.reason in _BLOCKING for error in errors):
-            errors.append(invalid("<nil>", None, _RULES_SKIPPED))
-        else:
-            _check_rules(schema, value, old, "", errors)
+    return errors
+
+
+def check_rules(schema: Schema, value: Any, old: Any, found: list[FieldError]) -> list[FieldError]:
+    """The rules that do not hold; they are not run when ``found`` says that the value is not what they expect."""
+    errors: list[FieldError] = []
+    if schema.has_rules and any(error.reason in _BLOCKING for error in found):
+        errors.append(invalid("<nil>", None, _RULES_SKIPPED))
+    elif schema.has_rules:
+        _check_rules(schema, value, old, "", errors)
     return errors
 
 
@@ -54,7 +74,7 @@ def type_name(value: Any) -> str:
 
 
 def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
-    if old is not _ABSENT and value == old:
+    if old is not ABSENT and value == old:
         return
     actual = type_name(value)
     wanted = ("integer", "string") if schema.int_or_string else (schema.type,) if schema.type else ()
@@ -83,7 +103,7 @@ def _check_combinations(schema: Schema, value: Any, path: str, errors: list[Fiel
     def failures_of(schemas: list[Schema]) -> list[list[FieldError]]:
         failures: list[list[FieldError]] = [[] for _ in schemas]
         for each, found in zip(schemas, failures, strict=True):
-            _check(each, value, _ABSENT, path, found)
+            _check(each, value, ABSENT, path, found)
         return failures
 
     def composite(text: str, *causes: list[FieldError]) -> None:
@@ -145,7 +165,7 @@ def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: l
     seen: list[Any] = []
     for index, item in enumerate(value):
         if schema.items is not None:
-            known = before.get(_map_key(schema, item), _ABSENT) if before else _ABSENT
+            known = before.get(_map_key(schema, item), ABSENT) if before else ABSENT
             _check(schema.items, item, known, f"{path}[{index}]", errors)
         if schema.list_type in ("set", "map"):
             key = _map_key_object(schema, item) if schema.list_type == "map" else item
@@ -168,7 +188,7 @@ def _check_object(
     for name, item in value.items():
         child = schema.properties.get(name, schema.additional)
         if child is not None:
-            _check(child, item, before.get(name, _ABSENT), _join(path, name), errors)
+            _check(child, item, before.get(name, ABSENT), _join(path, name), errors)
 
 
 def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
@@ -185,16 +205,16 @@ def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[F
             child = named or schema.additional
             if child is not None and child.has_rules:
                 where = _join(path, name) if named else f"{path}[{name}]"
-                _check_rules(child, item, before.get(name, _ABSENT), where, errors)
+                _check_rules(child, item, before.get(name, ABSENT), where, errors)
     elif isinstance(value, list) and schema.items is not None and schema.items.has_rules:
         known = _correlated_items(schema, old)
         for index, item in enumerate(value):
-            item_before = known.get(_map_key(schema, item), _ABSENT) if known else _ABSENT
+            item_before = known.get(_map_key(schema, item), ABSENT) if known else ABSENT
             _check_rules(schema.items, item, item_before, f"{path}[{index}]", errors)
 
 
 def _check_own_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
-    compared = old is not _ABSENT and old is not None
+    compared = old is not ABSENT and old is not None
     unchanged = compared and value == old
     seen = schema.cel_value(value)
     seen_before = [schema.cel_value(old)] if compared else []
@@ -212,13 +232,14 @@ def _check_own_rules(schema: Schema, value: Any, old: Any, path: str, errors: li
             continue
         if rule.field_path:
             where = f"{path}{rule.field_path}".lstrip(".")
+        shown = OMIT if schema.type in ("object", "array") else value
         detail = rule.failure(seen, seen_before)
-        shown = schema.type if rule.reason in ("FieldValueInvalid", "FieldValueDuplicate") else _ABSENT
-        if shown is _ABSENT:
-            errors.append(FieldError(rule.reason, where, detail))
+        if rule.reason == "FieldValueDuplicate":
+            errors.append(FieldError(rule.reason, where, "", shown))
         else:
-            text = "" if rule.reason == "FieldValueDuplicate" else detail
-            errors.append(FieldError(rule.reason, where, text, shown))
+            errors.append(
+                FieldError(rule.reason, where, detail, shown if rule.reason == "FieldValueInvalid" else OMIT)
+            )
 
 
 def _map_key_object(schema: Schema, item: Any) -> Any:

@@ -13,6 +13,7 @@ import msgspec
 
 from capt.embedded import metadata
 from capt.embedded.errors import (
+    FieldError,
     StatusError,
     already_exists,
     bad_request,
@@ -26,11 +27,13 @@ from capt.embedded.errors import (
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Resource
 from capt.embedded.store import Key, Store, Stored
-from capt.embedded.validation import validate
+from capt.embedded.validation import ABSENT, check_rules, check_structure
 
 _GENERATE_TRIES = 8
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+_GO_KINDS = {"integer": "number", "boolean": "bool"}
 
 Mutation = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -69,11 +72,12 @@ class Writer:
         if resource.status:
             body.pop("status", None)
         resource.prepare(body, None)
+        options.warnings += metadata.finalizer_warnings(meta)
         errors = [*metadata.validate_new(meta, label_name=resource.id == "namespaces")]
-        errors += validate(resource.schema, body) or resource.validate(body, None)
+        errors += _content_errors(resource, body)
+        errors += check_rules(resource.schema, body, ABSENT, errors)
         if errors:
             raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
-        options.warnings += metadata.finalizer_warnings(meta)
         key = Key(namespace, meta["name"])
         if self._store.get(resource.id, key) is not None:
             raise already_exists(resource.group, resource.plural, key.name)
@@ -101,7 +105,7 @@ class Writer:
         new = mutate(resource.decode(stored))
         check_kind(resource, new)
         meta: dict[str, Any] = new.setdefault("metadata", {})
-        if replace and meta.get("name", key.name) != key.name:
+        if meta.get("name", key.name) != key.name:
             raise bad_request(
                 f"the name of the object ({meta.get('name')}) does not match the name on the URL ({key.name})"
             )
@@ -115,7 +119,8 @@ class Writer:
         meta = new["metadata"]
         resource.prepare(new, old)
         errors = [*metadata.validate_change(meta, old["metadata"])]
-        errors += validate(resource.schema, new, old) or resource.validate(new, old)
+        errors += _content_errors(resource, new, old)
+        errors += check_rules(resource.schema, new, old, errors)
         if errors:
             raise unprocessable(resource.group, resource.kind, key.name, errors)
         if new == old:
@@ -144,6 +149,8 @@ class Writer:
         meta = content["metadata"]
         self._check_delete(resource, stored, options)
         finalizers = _collector_finalizers(meta.get("finalizers") or [], options.propagation)
+        if not stored.deleting:
+            finalizers += [name for name in resource.delete_finalizers if name not in finalizers]
         if not finalizers and not _namespace_pending(content):
             if not write.dry_run:
                 self._store.remove(resource.id, key)
@@ -231,12 +238,20 @@ def check_kind(resource: Resource, body: dict[str, Any]) -> None:
     """The body must be of the kind and version that its path serves; built-in kinds may leave both out."""
     kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
     if resource.custom and not kind:
-        raise bad_request(f"Object 'Kind' is missing in '{msgspec.json.encode(body).decode()}'")
+        shown = msgspec.json.encode(body).decode()
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
+            f" '{shown}'"
+        )
     if api_version and api_version != resource.api_version:
         raise bad_request(
             f"the API version in the data ({api_version}) does not match the expected API version"
             f" ({resource.api_version})"
         )
+    if resource.custom and kind != resource.kind:
+        name = (body.get("metadata") or {}).get("name", "")
+        error = invalid("kind", kind, f"must be {resource.kind}")
+        raise unprocessable(resource.group, kind, name, [error])
     if kind and kind != resource.kind:
         raise bad_request(
             f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: converting'
@@ -265,8 +280,7 @@ def read_fields(
     if texts and options.field_validation == "Strict":
         strict = f"strict decoding error: {', '.join(texts)}"
         if patched:
-            name = body["metadata"].get("name", "")
-            raise unprocessable(resource.group, resource.kind, name, [invalid("patch", shown, strict)])
+            raise unprocessable("", "", "", [invalid("patch", shown, strict)])
         raise bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {strict}'
         )
@@ -274,12 +288,23 @@ def read_fields(
         options.warnings += texts
     resource.schema.default(body)
     checked = {"metadata": body["metadata"]} if resource.custom else body
-    for error in validate(resource.typed, checked):
+    for error in check_structure(resource.typed, checked):
         if error.reason == "FieldValueTypeInvalid":
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json:'
-                f" cannot unmarshal {error.value} into Go struct field {resource.kind}.{error.field}"
+                f" cannot unmarshal {_GO_KINDS.get(error.value, error.value)} into Go struct field"
+                f" {resource.kind}.{error.field}"
             )
+
+
+def _content_errors(
+    resource: Resource, new: dict[str, Any], old: dict[str, Any] | None = None
+) -> list[FieldError]:
+    """Structure and the kind's own rules, of which those of a built-in kind rely on a sound structure."""
+    errors = check_structure(resource.schema, new, ABSENT if old is None else old)
+    if resource.custom or not errors:
+        errors += resource.validate(new, old)
+    return errors
 
 
 def _isolate(

@@ -15,7 +15,11 @@ async def test_a_definition_is_accepted_and_served(api: Client) -> None:
     assert created["spec"]["names"]["listKind"] == "WidgetList"
     assert created["spec"]["names"]["singular"] == "widget"
     assert created["spec"]["conversion"] == {"strategy": "None"}
-    assert created["status"] == {"conditions": None, "acceptedNames": {}, "storedVersions": ["v1"]}
+    assert created["status"] == {
+        "conditions": None,
+        "acceptedNames": {"plural": "", "kind": ""},
+        "storedVersions": ["v1"],
+    }
     served = await api.until(f"{CRDS}/widgets.example.com", lambda o: o["status"]["conditions"])
     conditions = {c["type"]: (c["status"], c["reason"]) for c in served["status"]["conditions"]}
     assert conditions == {
@@ -193,7 +197,7 @@ async def test_errors_reach_the_client_in_the_servers_words(widgets: Client) -> 
 async def test_rules_reach_the_client(widgets: Client) -> None:
     """A CEL rule that does not hold answers with its message at its field."""
     answer = await widgets.post(WIDGETS, widget(replicas=11))
-    assert answer.message == 'Widget.example.com "w" is invalid: spec: Invalid value: "object": at most ten'
+    assert answer.message == 'Widget.example.com "w" is invalid: spec: Invalid value: at most ten'
 
 
 async def test_scale(widgets: Client) -> None:
@@ -209,5 +213,10 @@ async def test_scale(widgets: Client) -> None:
     assert (read["spec"]["replicas"], read["metadata"]["generation"]) == (4, 2)
     stale = await widgets.put(f"{WIDGETS}/w/scale", scale)
     assert stale.code == 409
+    text = await widgets.post(WIDGETS, widget("text", replicas="two"))
+    assert (
+        ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: two is of the type string, expected int64"
+        in text.message
+    )
     negative = await widgets.patch(f"{WIDGETS}/w/scale", {"spec": {"replicas": -1}})
-    assert "spec.replicas: Invalid value: -1: should be a non-negative integer" in negative.message
+    assert ".spec.replicas: Invalid value: -1: should be a non-negative integer" in negative.message

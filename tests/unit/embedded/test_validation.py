@@ -9,7 +9,7 @@ from capt.embedded.validation import validate
 
 TEXT = {"type": "string"}
 SKIPPED = (
-    '<nil>: Invalid value: "null": some validation rules were not checked because the object was invalid; correct the '
+    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
     "existing errors to complete validation"
 )
 
@@ -199,22 +199,28 @@ def test_rules_that_hold(text: str, value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ({}, 'a: Invalid value: "object": failed rule: self.n > 1'),
-        ({"message": "more"}, 'a: Invalid value: "object": more'),
+        ({}, "a: Invalid value: failed rule: self.n > 1"),
+        ({"message": "more"}, "a: Invalid value: more"),
         (
             {"messageExpression": "'not ' + string(self.n)", "message": "more"},
-            'a: Invalid value: "object": not 1',
+            "a: Invalid value: not 1",
         ),
-        ({"messageExpression": "string(self.none)", "message": "more"}, 'a: Invalid value: "object": more'),
-        ({"message": "more", "fieldPath": ".n"}, 'a.n: Invalid value: "object": more'),
+        ({"messageExpression": "string(self.none)", "message": "more"}, "a: Invalid value: more"),
+        ({"message": "more", "fieldPath": ".n"}, "a.n: Invalid value: more"),
         ({"message": "more", "reason": "FieldValueForbidden"}, "a: Forbidden: more"),
         ({"message": "more", "reason": "FieldValueRequired"}, "a: Required value: more"),
-        ({"reason": "FieldValueDuplicate"}, 'a: Duplicate value: "object"'),
+        ({"reason": "FieldValueDuplicate"}, "a: Duplicate value"),
     ],
 )
 def test_rules_that_do_not_hold(source: dict[str, Any], expected: str) -> None:
     """message, messageExpression, reason and fieldPath shape the refusal."""
     assert errors(rule("self.n > 1", **source), {"n": 1}) == [expected]
+
+
+def test_rules_on_plain_values_show_the_value() -> None:
+    """A refused scalar is shown; objects and lists are not."""
+    schema = {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 1"}]}
+    assert errors(schema, 1) == ["a: Invalid value: 1: failed rule: self > 1"]
 
 
 def test_rules_that_cannot_be_evaluated() -> None:
@@ -228,7 +234,7 @@ def test_transition_rules_compare_with_the_value_before() -> None:
     """oldSelf is the stored value; list items are found by their keys."""
     schema = node(rule("self.n >= oldSelf.n", message="only up"))
     assert [str(e) for e in validate(schema, {"a": {"n": 1}}, {"a": {"n": 2}})] == [
-        'a: Invalid value: "object": only up'
+        "a: Invalid value: only up"
     ]
     assert validate(schema, {"a": {"n": 3}}, {"a": {"n": 2}}) == []
     items = {"type": "object", "properties": {"k": TEXT, "v": TEXT}}
@@ -241,7 +247,7 @@ def test_transition_rules_compare_with_the_value_before() -> None:
     }
     before = {"a": [{"k": "1", "v": "x"}, {"k": "2", "v": "y"}]}
     after = {"a": [{"k": "2", "v": "y"}, {"k": "1", "v": "z"}, {"k": "3", "v": "new"}]}
-    assert [str(e) for e in validate(node(listed), after, before)] == ['a[1]: Invalid value: "object": fixed']
+    assert [str(e) for e in validate(node(listed), after, before)] == ["a[1]: Invalid value: fixed"]
 
 
 def test_an_optional_old_self_is_none_at_first() -> None:
@@ -251,9 +257,7 @@ def test_an_optional_old_self_is_none_at_first() -> None:
     )
     assert validate(schema, {"a": {"n": 1}}) == []
     assert validate(schema, {"a": {"n": 1}}, {"a": {"n": 1}}) == []
-    assert [str(e) for e in validate(schema, {"a": {"n": 2}}, {"a": {"n": 1}})] == [
-        'a: Invalid value: "object": fixed'
-    ]
+    assert [str(e) for e in validate(schema, {"a": {"n": 2}}, {"a": {"n": 1}})] == ["a: Invalid value: fixed"]
 
 
 def test_what_did_not_change_is_not_checked_again() -> None:

@@ -80,7 +80,7 @@ async def test_a_resource_version_may_not_be_set_on_creation(api: Client) -> Non
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"kind": "Gadget"}, 'Gadget in version "v1" cannot be handled as a Widget'),
+        ({"kind": "Gadget"}, 'kind: Invalid value: "Gadget": must be Widget'),
         ({"apiVersion": "example.com/v2"}, "does not match the expected API version (example.com/v1)"),
         ({"kind": ""}, "Object 'Kind' is missing"),
         ({"metadata": []}, "metadata of a Widget must be an object"),
@@ -89,13 +89,10 @@ async def test_a_resource_version_may_not_be_set_on_creation(api: Client) -> Non
 async def test_the_body_must_be_of_the_kind_served(
     widgets: Client, change: dict[str, object], text: str
 ) -> None:
-    """A body of another kind or version, or without metadata worth the name, is 400."""
+    """A body of another kind is 422; of another version, or without metadata worth the name, 400."""
     answer = await widgets.post(WIDGETS, widget() | change)
-    if change == {"metadata": []}:
-        assert answer.code in (400, 422)
-    else:
-        assert answer.code == 400
-        assert text in answer.message
+    assert answer.code == (422 if change.get("kind") else 400)
+    assert text in answer.message
 
 
 async def test_replacing_needs_the_version_that_was_read(widgets: Client) -> None:
@@ -247,7 +244,8 @@ async def test_fields_given_twice_are_told(api: Client) -> None:
     """The last of two equal fields counts; Warn tells, Strict refuses."""
     raw = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"c"},"data":{"a":"1","a":"2"}}'
     strict = await api.send("POST", CONFIG_MAPS, raw=raw, fieldValidation="Strict")
-    assert (strict.code, strict.message) == (400, 'strict decoding error: duplicate field "data.a"')
+    assert strict.code == 400
+    assert strict.message.endswith('strict decoding error: duplicate field "data.a"')
     told = await api.send("POST", CONFIG_MAPS, raw=raw)
     assert (told.body["data"], told.warnings) == ({"a": "2"}, ['duplicate field "data.a"'])
 
