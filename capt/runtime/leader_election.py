@@ -7,7 +7,7 @@
   says that it is ours. (client-go asks its memory, and may blank the lease of the next holder.)
 * Candidates watch the Lease, and take a released one at once.
 * The deadline is taken from boot time, which goes on while the machine is suspended, and counts from when the
-  renewal was sent. A :class:`capt.runtime.fence.FencedTransport` checks it at each write of the leader's work: a process that wakes up
+  renewal was sent. :mod:`capt.runtime.fence` checks it at each write of the leader's work: a process that wakes up
   late writes nothing, even before it has noticed that it lost.
 
 What remains is a write that was sent in time and arrives late. Preconditions (resourceVersion, uid) and Terraform's
