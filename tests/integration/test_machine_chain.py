@@ -12,10 +12,10 @@ from capt.api import CaptMachineSpec, Condition
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
 from capt.controllers.machine_deployment.template_hash import template_hash
-from capt.embedded import Answer, Fault, RequestInfo
-from capt.runtime import find_condition, is_true
+from capt.runtime import HttpTransport, find_condition, is_true
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
 from tests.support.machines import GROUP, NODE
+from tests.support.refusal import RefusingTransport
 
 DEPLOYMENT = "worker-deployment"
 GROUP_MODULE = """
@@ -367,17 +367,21 @@ async def test_a_paused_machine_is_left_alone(cluster: Cluster) -> None:
 async def test_refused_creations_show_and_heal(cluster: Cluster) -> None:
     """What the API server refuses shows in set and deployment; when it lets the machines in, all is well."""
 
-    def creates_machines(request: RequestInfo) -> bool:
-        return request.verb == "create" and request.resource == "captmachines"
+    refusing = True
 
-    cluster.server.faults.add(Fault(match=creates_machines, action=Answer(code=403), times=None))
-    async with cluster.manager():
+    def creates_machines(method: str, path: str) -> bool:
+        return refusing and method == "POST" and path.endswith("/captmachines")
+
+    async with (
+        HttpTransport(cluster.config) as transport,
+        cluster.manager(transport=RefusingTransport(transport, creates_machines)),
+    ):
         await cluster.apply(*samples())
         await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "FailedCreate"))
         assert await says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "FailedCreate", "ReplicaFailure")()
         assert await cluster.client.list_live(MACHINE) == []
 
-        cluster.server.faults.clear()
+        refusing = False
         await cluster.observer.settled(DEPLOYMENT, replicas=3)
         await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "Complete"))
         assert await condition(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "ReplicaFailure") is None

@@ -25,7 +25,7 @@ from capt.controllers.kinds import (
     kind_of,
 )
 from capt.embedded import ApiServer, AuditEvent, ServerOptions
-from capt.runtime import Client, ClusterConfig, HttpTransport, Kind, NotFound
+from capt.runtime import Client, ClusterConfig, HttpTransport, Kind, NotFound, SystemClock
 from hack.envtest import ControlPlane, control_plane
 
 _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
@@ -35,6 +35,8 @@ _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
     ),
     *((kind_of(model), "default") for model in (Secret, Event, Lease)),
 )
+
+_POLL_SECONDS = 0.05
 
 REAL = os.environ.get("CAPT_TEST_APISERVER") == "real"
 
@@ -130,6 +132,15 @@ async def _sweep(plane: ControlPlane) -> None:
                     if item.metadata.finalizers:
                         with contextlib.suppress(NotFound):
                             await client.patch(kind, namespace, name, {"metadata": {"finalizers": None}})
+        for flavour in WORKSPACE_FLAVOURS[1:]:
+            path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{flavour.resource}"
+            await transport.request("DELETE", path)
+            while await _served(transport, flavour):
+                await SystemClock().sleep(_POLL_SECONDS)
+
+
+async def _served(transport: HttpTransport, kind: Kind[Any]) -> bool:
+    return (await transport.request("GET", kind.resource.path("default"))).status != 404
 
 
 async def _present(client: Client, kind: Kind[Any], namespace: str) -> list[Any]:

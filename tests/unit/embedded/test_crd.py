@@ -42,7 +42,7 @@ def schema(node: dict[str, Any]) -> dict[str, Any]:
     return definition(schema={"openAPIV3Schema": {"type": "object", "properties": {"spec": node}}})
 
 
-SPEC = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+SPEC = "spec.validation.openAPIV3Schema.properties[spec]"  # an only version is looked at as a part of spec
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ SPEC = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
         ),
         (change(versions=[]), "must have exactly one version marked as storage version"),
         (change(names={"plural": "widgets"}), "spec.names.kind: Required value"),
-        (definition(served=False), "must have at least one served version"),
+        (definition(storage=False), "must have exactly one version marked as storage version"),
         (
             definition(schema=None),
-            "spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required",
+            "spec.validation.openAPIV3Schema: Required value: schemas are required",
         ),
         (change(conversion={"strategy": "Webhook"}), "spec.conversion.strategy: Unsupported value"),
         (
@@ -86,22 +86,25 @@ SPEC = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
             schema({"type": "string", "anyOf": [{"default": "x"}]}),
             f"{SPEC}.anyOf[0].default: Forbidden: must be undefined to be structural",
         ),
-        (schema({"type": "integer", "default": "x"}), f"{SPEC}.default: Invalid value"),
+        (
+            schema({"type": "integer", "default": "x"}),
+            f'{SPEC}.default: Invalid value: "string":  in body must be of type integer: "string"',
+        ),
         (
             schema({"type": "object", "x-kubernetes-validations": [{"rule": "self.("}]}),
             f"{SPEC}.x-kubernetes-validations[0].rule: Invalid value",
         ),
         (
             definition(additionalPrinterColumns=[{"name": "x", "type": "text", "jsonPath": ".a"}]),
-            'additionalPrinterColumns[0].type: Unsupported value: "text"',
+            'spec.additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,',
         ),
         (
             definition(additionalPrinterColumns=[{"name": "x", "type": "string", "jsonPath": "a b"}]),
-            "additionalPrinterColumns[0].jsonPath: Invalid value",
+            'JSONPath: Invalid value: "a b": must be a simple json path starting with .',
         ),
         (
             definition(subresources={"scale": {"specReplicasPath": ".a[0]", "statusReplicasPath": ".b"}}),
-            "scale.specReplicasPath: Invalid value",
+            'scale.specReplicasPath: Invalid value: ".a[0]": should be a json path under .spec',
         ),
     ],
 )

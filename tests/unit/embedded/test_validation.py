@@ -84,7 +84,7 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
         (
             {"type": "array", "items": TEXT, "maxItems": 1},
             ["x", "y"],
-            ["a: Too many: 2: must have at most 1 items"],
+            ["a: Too many: 2: must have at most 1 item"],
         ),
         (
             {"type": "array", "items": TEXT},
@@ -110,7 +110,7 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
         (
             {"type": "object", "additionalProperties": TEXT, "maxProperties": 1},
             {"x": "1", "y": "2"},
-            ["a: Too many: 2: must have at most 1 items"],
+            ["a: Too many: 2: must have at most 1 item"],
         ),
         (
             {"type": "object", "additionalProperties": TEXT},
@@ -147,6 +147,19 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
                 '<nil>: Invalid value: "": "a" must validate at least one schema (anyOf)',
                 "a: Invalid value: 3: a in body should be greater than or equal to 5",
             ],
+        ),
+        (
+            {"type": "integer", "allOf": [{"minimum": 5}, {"maximum": 10}]},
+            3,
+            [
+                "a: Invalid value: 3: a in body should be greater than or equal to 5",
+                '<nil>: Invalid value: "": "a" must validate all the schemas (allOf)',
+            ],
+        ),
+        (
+            {"type": "integer", "format": "int32"},
+            1 << 31,
+            ['<nil>: Invalid value: "": Checked value must be of type integer with format int32 in a'],
         ),
         (
             {"type": "string", "not": {"enum": ["x"]}},
