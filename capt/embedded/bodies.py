@@ -15,6 +15,14 @@ _JSON, _YAML = "application/json", "application/yaml"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    return int(value) if value.is_integer() else value  # 2.0 is stored as 2, as Go writes it
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
+
+
 class _Repeated(dict[str, Any]):
     """An object that had some of its fields twice."""
 
@@ -36,7 +44,7 @@ def decode_body(raw: bytes, content_type: str, *, find_repeated: bool) -> tuple[
         if media_type not in ("", _JSON) and not media_type.endswith("+json"):
             raise unsupported_media_type([_JSON, _YAML, _PROTOBUF])
         if not find_repeated:
-            return msgspec.json.decode(raw), []
+            return _DECODER.decode(raw), []
         return _decode_finding_repeated(raw)
     except (msgspec.DecodeError, ValueError, yaml.YAMLError) as error:
         raise bad_request(f"error decoding the request body: {error}") from error
@@ -59,8 +67,8 @@ def _decode_finding_repeated(raw: bytes) -> tuple[Any, list[str]]:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
-    value = json.loads(raw, object_pairs_hook=build, parse_constant=refuse)
-    return (msgspec.json.decode(raw), _repeated_paths(value, "")) if found else (value, [])
+    value = json.loads(raw, object_pairs_hook=build, parse_float=_number, parse_constant=refuse)
+    return (_DECODER.decode(raw), _repeated_paths(value, "")) if found else (value, [])
 
 
 def _repeated_paths(value: Any, path: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from capt.embedded.errors import FieldError, bad_request, forbidden_field, invalid, required
-from capt.embedded.formats import decode_base64, parse_time
+from capt.embedded.formats import decode_base64
 from capt.embedded.resource import Column, Resource
 from capt.embedded.schema import Schema
 from capt.embedded.tables import age, age_of, path_column
@@ -17,8 +17,10 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "format": "int32"}
 _FLAG = {"type": "boolean"}
 _TIME = {"type": "string", "format": "date-time", "nullable": True}
+_MICRO_TIME = _TIME | {"format": "micro-time"}
 _TEXTS = {"type": "object", "additionalProperties": _TEXT}
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]")
 _CONFIG_KEY_TEXT = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or"
     " 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
@@ -60,7 +62,11 @@ def _data_errors(content: dict[str, Any], *names: str) -> Iterator[FieldError]:
             if not _CONFIG_KEY.fullmatch(key):
                 yield invalid(f"{name}[{key}]", key, _CONFIG_KEY_TEXT)
     if size > _MAX_DATA:
-        yield FieldError("FieldValueTooLong", names[0], f"may not be more than {_MAX_DATA} bytes")
+        yield FieldError(
+            "FieldValueTooLong",
+            "data" if names == ("data",) else "[]",
+            f"may not be more than {_MAX_DATA} bytes",
+        )
 
 
 def _immutable_errors(new: dict[str, Any], old: dict[str, Any] | None, *names: str) -> Iterator[FieldError]:
@@ -75,12 +81,13 @@ def _prepare_secret(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
     if plain:
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
         new["data"] = (new.get("data") or {}) | encoded
-    for key, value in (new.get("data") or {}).items():
+    for value in (new.get("data") or {}).values():
         try:
             decode_base64(value or "")
         except ValueError as error:
-            text = f'Secret in version "v1" cannot be handled as a Secret: illegal base64 data in data[{key}]'
-            raise bad_request(text) from error
+            place = next((i for i, c in enumerate(value) if not _BASE64.match(c)), len(value))
+            text = f"illegal base64 data at input byte {place}"
+            raise bad_request(f'Secret in version "v1" cannot be handled as a Secret: {text}') from error
     new.setdefault("type", "Opaque")
 
 
@@ -108,11 +115,12 @@ def _prepare_namespace(new: dict[str, Any], old: dict[str, Any] | None) -> None:
     new["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": new["metadata"].get("name", "")}
 
 
+def _terminate_namespace(namespace: dict[str, Any]) -> None:
+    namespace["status"] = {**namespace.get("status", {}), "phase": "Terminating"}
+
+
 def _prepare_lease(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
-    spec = new.get("spec") or {}
-    for name in ("acquireTime", "renewTime"):
-        if spec.get(name):
-            spec[name] = parse_time(spec[name]).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    new.setdefault("spec", {})
 
 
 def _validate_lease(new: dict[str, Any], _old: dict[str, Any] | None) -> Iterator[FieldError]:
@@ -121,6 +129,12 @@ def _validate_lease(new: dict[str, Any], _old: dict[str, Any] | None) -> Iterato
         yield invalid("spec.leaseDurationSeconds", duration, "must be greater than 0")
     if (transitions := spec.get("leaseTransitions")) is not None and transitions < 0:
         yield invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
+
+
+def _prepare_event(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
+    new.setdefault("source", {})
+    for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        new.setdefault(name, None)
 
 
 def _validate_event(new: dict[str, Any], _old: dict[str, Any] | None) -> Iterator[FieldError]:
@@ -167,7 +181,7 @@ def _kind(group: str, kind: str, plural: str, schema: dict[str, Any], **rest: An
 
 def builtin_resources() -> list[Resource]:
     """Every built-in kind but CustomResourceDefinition."""
-    data_column = Column(name="Data", value=lambda o: len(o.get("data") or {}), type="integer")
+    data_column = Column(name="Data", value=lambda o: len(o.get("data") or {}))
     return [
         _kind(
             "",
@@ -182,6 +196,7 @@ def builtin_resources() -> list[Resource]:
             short_names=("ns",),
             status=True,
             prepare=_prepare_namespace,
+            terminate=_terminate_namespace,
             fields=lambda o: {"status.phase": o["status"].get("phase", "")},
             columns=(_NAME, path_column("Status", "status.phase"), _AGE),
         ),
@@ -223,7 +238,7 @@ def builtin_resources() -> list[Resource]:
             short_names=("sa",),
             columns=(
                 _NAME,
-                Column(name="Secrets", value=lambda o: len(o.get("secrets") or []), type="integer"),
+                Column(name="Secrets", value=lambda o: len(o.get("secrets") or [])),
                 _AGE,
             ),
         ),
@@ -244,12 +259,13 @@ def builtin_resources() -> list[Resource]:
                 series=_object(count=_NUMBER, lastObservedTime=_TIME),
                 firstTimestamp=_TIME,
                 lastTimestamp=_TIME,
-                eventTime=_TIME,
+                eventTime=_MICRO_TIME,
                 reportingComponent=_TEXT,
                 reportingInstance=_TEXT,
             ),
             short_names=("ev",),
             create_on_update=True,
+            prepare=_prepare_event,
             validate=_validate_event,
             fields=_event_fields,
             columns=(
@@ -263,7 +279,7 @@ def builtin_resources() -> list[Resource]:
                 Column(name="Source", value=_event_source, priority=1),
                 Column(name="Message", value=lambda o: (o.get("message") or "").strip()),
                 Column(name="First Seen", value=lambda o: age_of(o.get("firstTimestamp")), priority=1),
-                Column(name="Count", value=lambda o: o.get("count") or 1, type="integer", priority=1),
+                Column(name="Count", value=lambda o: o.get("count") or 1, priority=1),
                 path_column("Name", "metadata.name", format="name", priority=1),
             ),
         ),
@@ -276,8 +292,8 @@ def builtin_resources() -> list[Resource]:
                 spec=_object(
                     holderIdentity=_TEXT,
                     leaseDurationSeconds=_NUMBER,
-                    acquireTime=_TIME,
-                    renewTime=_TIME,
+                    acquireTime=_MICRO_TIME,
+                    renewTime=_MICRO_TIME,
                     leaseTransitions=_NUMBER,
                     strategy=_TEXT,
                     preferredHolder=_TEXT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from capt.embedded.errors import (
@@ -26,6 +27,11 @@ CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
+_DNS_1035 = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and"
+    " end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is"
+    " '[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
 _FORBIDDEN = {
     "$ref": "$ref is not supported",
     "definitions": "definitions is not supported",
@@ -136,7 +142,7 @@ def definition_resource() -> Resource:
         status=True,
         generation=True,
         unconditional_update=False,
-        delete_finalizers=(CLEANUP_FINALIZER,),
+        terminate=_terminate,
         prepare=_prepare,
         validate=_validate,
     )
@@ -159,6 +165,26 @@ def _prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
     new["status"] = status | {"storedVersions": stored}
 
 
+def _terminate(definition: dict[str, Any]) -> None:
+    finalizers = definition["metadata"].setdefault("finalizers", [])
+    if CLEANUP_FINALIZER not in finalizers:
+        finalizers.append(CLEANUP_FINALIZER)
+    text = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    conditions = definition["status"].get("conditions") or []
+    conditions.append(_condition("Terminating", "InstanceDeletionPending", text))
+    definition["status"]["conditions"] = conditions
+
+
+def _condition(kind: str, reason: str, message: str, *, holds: bool = True) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": str(holds),
+        "lastTransitionTime": now(),
+        "reason": reason,
+        "message": message,
+    }
+
+
 def _versions(definition: dict[str, Any]) -> list[dict[str, Any]]:
     return definition["spec"].get("versions") or []
 
@@ -174,22 +200,27 @@ def _validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[Field
         yield required("spec.group")
     elif not is_subdomain(group) or "." not in group:
         yield invalid("spec.group", group, "should be a domain with at least one dot")
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
+    if not spec.get("scope"):
+        yield required("spec.scope")
+    elif spec["scope"] not in ("Cluster", "Namespaced"):
         yield not_supported("spec.scope", spec.get("scope", ""), ["Cluster", "Namespaced"])
     yield from _name_errors(names)
     versions = _versions(new)
-    if not any(version["served"] for version in versions):
-        yield invalid("spec.versions", len(versions), "must have at least one served version")
     if sum(version["storage"] for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
-        yield invalid("spec.versions", len(versions), text)
+        yield invalid("spec.versions", versions, text)
+        if not versions:
+            yield invalid("status.storedVersions", None, "must have at least one stored version")
     if len({version["name"] for version in versions}) != len(versions):
         text = "must contain unique version names"
-        yield invalid("spec.versions", len(versions), text)
+        yield invalid("spec.versions", versions, text)
     if (strategy := spec["conversion"].get("strategy")) != "None":
         yield not_supported("spec.conversion.strategy", strategy, ["None"])
     for index, version in enumerate(versions):
-        yield from _version_errors(version, f"spec.versions[{index}]")
+        # the server looks at the parts of an only version as if they stood in spec itself
+        alone = len(versions) == 1
+        path, word = ("spec", "validation") if alone else (f"spec.versions[{index}]", "schema")
+        yield from _version_errors(version, path, f"{path}.{word}.openAPIV3Schema")
     if old is not None and is_established(old):
         yield from _immutable_errors(spec, old["spec"])
 
@@ -209,16 +240,15 @@ def _name_errors(names: dict[str, Any]) -> Iterator[FieldError]:
         if not value:
             yield required(f"spec.names.{name}")
         elif not is_label(value.lower()) or (name in ("plural", "singular") and value != value.lower()):
-            yield invalid(f"spec.names.{name}", value, "must be a DNS-1035 label")
+            yield invalid(f"spec.names.{name}", value, _DNS_1035)
     for word in ("shortNames", "categories"):
         for index, value in enumerate(names.get(word) or []):
             if not is_label(value):
-                yield invalid(f"spec.names.{word}[{index}]", value, "must be a DNS-1035 label")
+                yield invalid(f"spec.names.{word}[{index}]", value, _DNS_1035)
 
 
-def _version_errors(version: dict[str, Any], path: str) -> Iterator[FieldError]:
+def _version_errors(version: dict[str, Any], path: str, where: str) -> Iterator[FieldError]:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    where = f"{path}.schema.openAPIV3Schema"
     if schema is None:
         yield required(where, "schemas are required")
         return
@@ -232,21 +262,23 @@ def _version_errors(version: dict[str, Any], path: str) -> Iterator[FieldError]:
     for index, column in enumerate(version.get("additionalPrinterColumns") or []):
         if column["type"] not in _COLUMN_TYPES:
             field = f"{path}.additionalPrinterColumns[{index}].type"
-            yield not_supported(field, column["type"], _COLUMN_TYPES)
-        yield from _path_errors(column["jsonPath"], f"{path}.additionalPrinterColumns[{index}].jsonPath")
+            yield invalid(field, column["type"], f"must be one of {','.join(_COLUMN_TYPES)}")
+        yield from _path_errors(column["jsonPath"], f"{path}.additionalPrinterColumns[{index}].JSONPath")
     scale = (version.get("subresources") or {}).get("scale") or {}
     for name, value in scale.items():
-        if not re.fullmatch(r"(\.[A-Za-z_][\w-]*)+", value):
-            yield invalid(
-                f"{path}.subresources.scale.{name}", value, "should be a json path without array notation"
-            )
+        roots = {"specReplicasPath": ("spec",), "statusReplicasPath": ("status",)}.get(
+            name, ("spec", "status")
+        )
+        if not re.fullmatch(rf"\.({'|'.join(roots)})(\.[A-Za-z_][\w-]*)+", value):
+            text = f"should be a json path under .{' or .'.join(roots)}"
+            yield invalid(f"{path}.subresources.scale.{name}", value, text)
 
 
 def _path_errors(text: str, field: str) -> Iterator[FieldError]:
     try:
         json_path(text)
-    except ValueError as error:
-        yield invalid(field, text, str(error))
+    except ValueError:
+        yield invalid(field, text, "must be a simple json path starting with .")
 
 
 def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[FieldError]:
@@ -308,7 +340,7 @@ def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:
         if "default" in child.source:
             for error in validate(child, child.source["default"]):
                 field = f"{where}.default.{error.field}".rstrip(".")
-                yield invalid(field, child.source["default"], error.detail or error.body)
+                yield replace(error, field=field)
         yield from _meaning_errors(child, where)
     for word, node in (("additionalProperties", schema.additional), ("items", schema.items)):
         if node is not None:
@@ -345,11 +377,8 @@ def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict
     established = ("InitialNamesAccepted", "the initial names have been accepted")
     refused = ("NotAccepted", "not all names are accepted")
     conditions = [
-        {"type": kind, "status": str(free), "lastTransitionTime": now(), "reason": why, "message": text}
-        for kind, (why, text) in (
-            ("NamesAccepted", (reason, message)),
-            ("Established", established if free else refused),
-        )
+        _condition("NamesAccepted", reason, message, holds=free),
+        _condition("Established", *(established if free else refused), holds=free),
     ]
     return {**definition.get("status", {}), "conditions": conditions, "acceptedNames": accepted}
 

@@ -171,7 +171,7 @@ def unprocessable(group: str, kind: str, name: str, errors: Iterable[FieldError]
 def forbidden(group: str, resource: str, name: str, why: str, causes: list[dict[str, str]]) -> StatusError:
     """The request is understood and refused."""
     message = f'{_qualified(group, resource)} "{name}" is forbidden: {why}'
-    details = _named(group, resource, name) | {"causes": causes}
+    details = _named(group, resource, name) | ({"causes": causes} if causes else {})
     return StatusError(403, "Forbidden", message, details=details)
 
 

@@ -86,10 +86,12 @@ def restore(metadata: dict[str, Any], old: dict[str, Any]) -> None:
     tidy(metadata)
 
 
-def mark_deleting(metadata: dict[str, Any]) -> None:
-    """Set the deletion timestamp, once; that is a change of the desired state."""
+def mark_deleting(metadata: dict[str, Any], *, plain: bool) -> None:
+    """Set the deletion timestamp, once; that is a change of the desired state, unless ``plain``."""
     if "deletionTimestamp" not in metadata:
         metadata["deletionTimestamp"] = now()
+        if plain:
+            return
         metadata["deletionGracePeriodSeconds"] = 0
         if "generation" in metadata:
             metadata["generation"] += 1
@@ -110,6 +112,8 @@ def validate_new(metadata: dict[str, Any], *, label_name: bool) -> Iterator[Fiel
     name = metadata.get("name", "")
     if not name:
         yield required("metadata.name", "name or generateName is required")
+    elif label_name and "." in name:
+        yield invalid("metadata.name", name, "must not contain dots")
     elif label_name and not re.fullmatch(_LABEL, name):
         yield invalid("metadata.name", name, _LABEL_TEXT)
     elif label_name and len(name) > 63:

@@ -60,7 +60,7 @@ class Resource:
         fields: What field selectors may look at beside metadata.name and metadata.namespace.
         generation: The server counts changes of the desired state, as it does for custom resources.
         closing: The definition is being deleted: no new objects.
-        delete_finalizers: Added by the first deletion, for the collector to remove when its work is done.
+        terminate: Marks an object whose deletion is more work, done by the collector, in place.
     """
 
     group: str
@@ -82,7 +82,7 @@ class Resource:
     unconditional_update: bool = True
     create_on_update: bool = False
     closing: bool = False
-    delete_finalizers: tuple[str, ...] = ()
+    terminate: Callable[[dict[str, Any]], None] | None = None
     deprecation: str = ""
     prepare: Callable[[dict[str, Any], dict[str, Any] | None], None] = _nothing
     validate: Callable[[dict[str, Any], dict[str, Any] | None], Iterable[FieldError]] = _valid

@@ -26,6 +26,7 @@ ABSENT: Any = object()  # no value before: a creation, or a place that cannot be
 _BLOCKING = frozenset(
     f"FieldValue{reason}" for reason in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")
 )
+_INTEGER_BITS = {"int32": 31, "int64": 63}
 _RULES_SKIPPED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
     " validation"
@@ -106,24 +107,27 @@ def _check_combinations(schema: Schema, value: Any, path: str, errors: list[Fiel
             _check(each, value, ABSENT, path, found)
         return failures
 
-    def composite(text: str, *causes: list[FieldError]) -> None:
+    def composite(text: str) -> None:
         errors.append(invalid("<nil>", "", f"{go_quote(path)} must {text}"))
-        for cause in causes:
-            errors.extend(cause)
 
     if schema.any_of and all(failures := failures_of(schema.any_of)):
-        composite("validate at least one schema (anyOf)", min(failures, key=len))
+        composite("validate at least one schema (anyOf)")
+        best = min(failures, key=len)
+        errors.extend(best)
     if schema.one_of:
         failures = failures_of(schema.one_of)
         valid = failures.count([])
         one = "validate one and only one schema (oneOf)."
         if valid == 0:
-            composite(f"{one} Found none valid", min(failures, key=len))
+            composite(f"{one} Found none valid")
+            best = min(failures, key=len)
+            errors.extend(best)
         elif valid > 1:
             composite(f"{one} Found {valid} valid alternatives")
     if schema.all_of and any(failures := failures_of(schema.all_of)):
-        none = ". None validated" if all(failures) else ""
-        composite(f"validate all the schemas (allOf){none}", *failures)
+        for failure in failures:
+            errors.extend(failure)
+        composite(f"validate all the schemas (allOf){'. None validated' if all(failures) else ''}")
     if schema.negated is not None and not failures_of([schema.negated])[0]:
         composite("not validate the schema (not)")
 
@@ -132,10 +136,10 @@ def _check_string(schema: Schema, value: str, path: str, errors: list[FieldError
     if schema.max_length is not None and len(value) > schema.max_length:
         text = f"may not be more than {schema.max_length} bytes"
         errors.append(FieldError("FieldValueTooLong", path, text))
-    if schema.min_length is not None and len(value) < schema.min_length:
+    elif schema.min_length is not None and len(value) < schema.min_length:
         text = f"{path} in body should be at least {schema.min_length} chars long"
         errors.append(invalid(path, value, text))
-    if schema.pattern is not None and not schema.pattern.search(value):
+    elif schema.pattern is not None and not schema.pattern.search(value):
         errors.append(invalid(path, value, f"{path} in body should match '{schema.pattern_source}'"))
     if schema.format and not fits(schema.format, value):
         text = f"{path} in body must be of type {schema.format}: {go_quote(value)}"
@@ -143,6 +147,10 @@ def _check_string(schema: Schema, value: str, path: str, errors: list[FieldError
 
 
 def _check_number(schema: Schema, value: float, path: str, errors: list[FieldError]) -> None:
+    bits = _INTEGER_BITS.get(schema.format)
+    if bits and not -(1 << bits) <= value < 1 << bits:
+        text = f"Checked value must be of type integer with format {schema.format} in {path}"
+        errors.append(invalid("<nil>", "", text))
     low, high, factor = schema.minimum, schema.maximum, schema.multiple_of
     if factor is not None and value % factor:
         errors.append(invalid(path, value, f"{path} in body should be a multiple of {go_value(factor)}"))
@@ -159,7 +167,7 @@ def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: l
         text = f"{path} in body should have at least {schema.min_items} items"
         errors.append(invalid(path, len(value), text))
     if schema.max_items is not None and len(value) > schema.max_items:
-        text = f"must have at most {schema.max_items} items"
+        text = _at_most(schema.max_items)
         errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
     before = _correlated_items(schema, old)
     seen: list[Any] = []
@@ -181,7 +189,7 @@ def _check_object(
         text = f"{path} in body should have at least {schema.min_properties} properties"
         errors.append(invalid(path, len(value), text))
     if schema.max_properties is not None and len(value) > schema.max_properties:
-        text = f"must have at most {schema.max_properties} items"
+        text = _at_most(schema.max_properties)
         errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
     errors.extend(required(_join(path, name)) for name in schema.required if name not in value)
     before = old if isinstance(old, dict) and schema.map_type != "atomic" else {}
@@ -254,6 +262,10 @@ def _correlated_items(schema: Schema, old: Any) -> dict[tuple[str, ...], Any]:
     if schema.list_type != "map" or not isinstance(old, list):
         return {}
     return {_map_key(schema, item): item for item in old}
+
+
+def _at_most(count: int) -> str:
+    return f"must have at most {count} {'item' if count == 1 else 'items'}"
 
 
 def _join(path: str, name: str) -> str:

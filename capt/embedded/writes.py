@@ -148,9 +148,9 @@ class Writer:
         content = resource.decode(stored)
         meta = content["metadata"]
         self._check_delete(resource, stored, options)
+        if resource.terminate is not None and not stored.deleting:
+            resource.terminate(content)
         finalizers = _collector_finalizers(meta.get("finalizers") or [], options.propagation)
-        if not stored.deleting:
-            finalizers += [name for name in resource.delete_finalizers if name not in finalizers]
         if not finalizers and not _namespace_pending(content):
             if not write.dry_run:
                 self._store.remove(resource.id, key)
@@ -158,11 +158,9 @@ class Writer:
             return msgspec.json.encode(success({k: v for k, v in details.items() if v})), True
         if "deletionTimestamp" in meta and finalizers == (meta.get("finalizers") or []):
             return resource.encode(stored), False
-        metadata.mark_deleting(meta)
+        metadata.mark_deleting(meta, plain=resource.terminate is not None)
         if finalizers:
             meta["finalizers"] = finalizers
-        if resource.id == "namespaces":
-            content["status"] = {**content.get("status", {}), "phase": "Terminating"}
         return self._put(resource, key, content, write), False
 
     def _put(self, resource: Resource, key: Key, content: dict[str, Any], options: WriteOptions) -> bytes:
@@ -274,13 +272,13 @@ def read_fields(
             in a built-in kind.
     """
     unknown: list[str] = []
-    shown = msgspec.json.encode(body).decode() if patched and options.field_validation == "Strict" else ""
+    original = msgspec.json.encode(body) if patched and options.field_validation == "Strict" else b""
     resource.schema.prune(body, unknown)
     texts = [f'unknown field "{path}"' for path in unknown]
     if texts and options.field_validation == "Strict":
         strict = f"strict decoding error: {', '.join(texts)}"
         if patched:
-            raise unprocessable("", "", "", [invalid("patch", shown, strict)])
+            raise unprocessable("", "", "", [invalid("patch", original.decode(), strict)])
         raise bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {strict}'
         )
@@ -290,10 +288,13 @@ def read_fields(
     checked = {"metadata": body["metadata"]} if resource.custom else body
     for error in check_structure(resource.typed, checked):
         if error.reason == "FieldValueTypeInvalid":
+            given = _GO_KINDS.get(error.value, error.value)
+            problem = f"json: cannot unmarshal {given} into Go struct field {resource.kind}.{error.field}"
+            if patched and not resource.custom:
+                shown = msgspec.json.encode(body).decode()
+                raise unprocessable("", "", "", [invalid("patch", shown, problem)])
             raise bad_request(
-                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json:'
-                f" cannot unmarshal {_GO_KINDS.get(error.value, error.value)} into Go struct field"
-                f" {resource.kind}.{error.field}"
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
             )
 
 
