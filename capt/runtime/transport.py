@@ -14,6 +14,7 @@ answer may be asked for again is known by the caller (see :mod:`capt.runtime.res
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from copy import copy
@@ -252,7 +253,19 @@ class HttpTransport:
 def _no_answer(error: Exception, method: str, path: str) -> RequestTimeout | ConnectionFailed:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{method} {path}: no answer in time")
-    return ConnectionFailed(f"{method} {path}: {str(error) or type(error).__name__}")
+    return ConnectionFailed(f"{method} {path}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"certificate of {error.host}:{error.port} refused: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # aiohttp's own text shows the TLS context's address in memory, asyncio's says "Connect call failed"
+        cause = error.os_error
+        number = cause.errno or 0
+        text = os.strerror(number) if number > 0 else cause.strerror or str(cause)
+        return f"no connection to {error.host}:{error.port}: {text}"
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,17 @@ from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_S
 from capt.runtime import HttpTransport
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, names, samples
 from tests.support.crash import Crash, CrashingTransport
+from tests.support.fast_clock import FastClock
 
 DEPLOYMENT = "worker-deployment"
 STRIDE = 4
+FAST = 20  # the time between two reconciles of one object is most of what a rollout takes
 
 
 async def run_until_crash(cluster: Cluster, crash: Crash) -> None:
     """Run a manager until it dies, or until the rollout is complete without a crash."""
     async with HttpTransport(cluster.config, user_agent="capt/test") as transport:
-        manager = cluster.new_manager(transport=CrashingTransport(transport, crash))
+        manager = cluster.new_manager(transport=CrashingTransport(transport, crash), clock=FastClock(FAST))
         running = asyncio.ensure_future(manager.run(asyncio.Event()))
         dead = asyncio.ensure_future(crash.happened.wait())
         done = asyncio.ensure_future(cluster.observer.settled(DEPLOYMENT, replicas=2))
@@ -50,7 +52,7 @@ async def test_killed_at_any_write_of_a_rollout(
         await cluster.client.patch(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT, {"spec": spec})
         crash = Crash(at=number, when=when)
         await run_until_crash(cluster, crash)
-        async with cluster.manager():
+        async with cluster.manager(clock=FastClock(FAST)):
             await cluster.observer.settled(DEPLOYMENT, replicas=2)
             await cluster.observer.until(lambda: one_set(cluster))
 

@@ -137,7 +137,7 @@ async def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     async with manager("--kubeconfig", str(tmp_path / "friend"), home=tmp_path) as running:
         code, stderr = await ends(running)
     assert (code, len(stderr.splitlines())) == (1, 1)
-    assert url in stderr
+    assert url.removeprefix("https://") in stderr
 
 
 async def test_a_missing_definition_is_named_and_waited_for(tmp_path: Path) -> None:

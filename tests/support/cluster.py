@@ -27,6 +27,7 @@ from capt.install import definitions, install_definitions
 from capt.manager import CONTROLLERS
 from capt.runtime import (
     Client,
+    Clock,
     ClusterConfig,
     Event,
     HttpTransport,
@@ -82,11 +83,17 @@ class Cluster:
         transport: Transport | None = None,
         simulation: terraform.Simulation | None = None,
         data_dir: Path | None = None,
+        clock: Clock | None = None,
     ) -> AsyncIterator[Manager]:
         """Run a manager with all controllers until the block ends, then stop it in order."""
         stop = asyncio.Event()
         manager = self.new_manager(
-            engine=engine, options=options, transport=transport, simulation=simulation, data_dir=data_dir
+            engine=engine,
+            options=options,
+            transport=transport,
+            simulation=simulation,
+            data_dir=data_dir,
+            clock=clock,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(manager.run(stop), name="manager")
@@ -103,9 +110,10 @@ class Cluster:
         transport: Transport | None = None,
         simulation: terraform.Simulation | None = None,
         data_dir: Path | None = None,
+        clock: Clock | None = None,
     ) -> Manager:
         """Return a manager with all controllers and an engine, not yet running."""
-        manager = Manager(self.config, options, transport=transport)
+        manager = Manager(self.config, options, transport=transport, clock=clock)
         controllers.add_to(manager, enabled=frozenset(CONTROLLERS), cross_namespace=False)
         if engine != "external":
             terraform.add_to(
