@@ -203,12 +203,10 @@ class Api:
             raise no_such_path()
         if info.subresource and info.subresource not in (*resource.subresources, "finalize"):
             raise no_such_path()
-        if (
-            resource.namespaced
-            and not info.namespace
-            and info.verb not in ("list", "watch", "deletecollection")
-        ):
-            raise no_such_path()
+        everywhere = resource.namespaced and not info.namespace
+        if everywhere and info.verb not in ("list", "watch", "deletecollection"):
+            unnamed = info.verb == "create" and not resource.custom
+            raise method_not_allowed() if unnamed else no_such_path()
         if resource.deprecation:
             warnings.append(resource.deprecation)
         serve = {

@@ -164,6 +164,7 @@ def _event_source(content: dict[str, Any]) -> str:
 
 
 def _kind(group: str, kind: str, plural: str, schema: dict[str, Any], **rest: Any) -> Resource:
+    compiled = Schema(schema, root=True)
     return Resource(
         group=group,
         version="v1",
@@ -173,7 +174,8 @@ def _kind(group: str, kind: str, plural: str, schema: dict[str, Any], **rest: An
         kind=kind,
         list_kind=f"{kind}List",
         namespaced=rest.pop("namespaced", True),
-        schema=Schema(schema, root=True),
+        schema=compiled,
+        storage_schema=compiled,
         columns=rest.pop("columns", (_NAME, _AGE)),
         **rest,
     )
@@ -236,11 +238,6 @@ def builtin_resources() -> list[Resource]:
                 automountServiceAccountToken=_FLAG,
             ),
             short_names=("sa",),
-            columns=(
-                _NAME,
-                Column(name="Secrets", value=lambda o: len(o.get("secrets") or [])),
-                _AGE,
-            ),
         ),
         _kind(
             "",

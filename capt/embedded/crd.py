@@ -120,6 +120,8 @@ _DEFINITION = _object(
 
 def definition_resource() -> Resource:
     """The resource of the definitions themselves."""
+    description = "CustomResourceDefinition makes the server serve a kind."
+    schema = Schema(_DEFINITION | {"description": description}, root=True)
     return Resource(
         group=GROUP,
         version="v1",
@@ -131,13 +133,11 @@ def definition_resource() -> Resource:
         namespaced=False,
         short_names=("crd", "crds"),
         categories=("api-extensions",),
-        schema=Schema(
-            _DEFINITION | {"description": "CustomResourceDefinition makes the server serve a kind."},
-            root=True,
-        ),
+        schema=schema,
+        storage_schema=schema,
         columns=(
             path_column("Name", "metadata.name", format="name"),
-            path_column("Created At", "metadata.creationTimestamp", format="date"),
+            Column(name="Created At", value=lambda o: o["metadata"]["creationTimestamp"], type="date"),
         ),
         status=True,
         generation=True,
@@ -385,11 +385,21 @@ def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict
 
 def served_resources(definition: dict[str, Any]) -> list[Resource]:
     """The resources of an established definition, one per served version."""
+    schemas = {
+        version["name"]: Schema(version["schema"]["openAPIV3Schema"], root=True)
+        for version in _versions(definition)
+    }
     storage = next(version["name"] for version in _versions(definition) if version["storage"])
-    return [_resource(definition, version, storage) for version in _versions(definition) if version["served"]]
+    return [
+        _resource(definition, version, schemas[version["name"]], storage, schemas[storage])
+        for version in _versions(definition)
+        if version["served"]
+    ]
 
 
-def _resource(definition: dict[str, Any], version: dict[str, Any], storage: str) -> Resource:
+def _resource(
+    definition: dict[str, Any], version: dict[str, Any], schema: Schema, storage: str, storage_schema: Schema
+) -> Resource:
     spec, names = definition["spec"], definition["spec"]["names"]
     subresources = version.get("subresources") or {}
     scale = _scale(subresources["scale"]) if subresources.get("scale") else None
@@ -415,7 +425,8 @@ def _resource(definition: dict[str, Any], version: dict[str, Any], storage: str)
         namespaced=spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
-        schema=Schema(version["schema"]["openAPIV3Schema"], root=True),
+        schema=schema,
+        storage_schema=storage_schema,
         columns=columns,
         status="status" in subresources,
         scale=scale,

@@ -45,7 +45,9 @@ class Selection:
             resource=resource,
             namespace=namespace,
             labels=label_selector(options.label_selector),
-            fields=tuple(field_selector(options.field_selector, resource.fields(sample))),
+            fields=tuple(
+                field_selector(options.field_selector, resource.fields(sample), custom=resource.custom)
+            ),
         )
 
     @property

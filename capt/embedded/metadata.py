@@ -16,6 +16,7 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = rf"({_QUALIFIED})?"
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 _TOTAL_ANNOTATIONS = 256 * 1024
 
 _SUBDOMAIN_TEXT = (
@@ -145,10 +146,18 @@ def validate_change(metadata: dict[str, Any], old: dict[str, Any]) -> Iterator[F
     yield from _validate_owners(metadata.get("ownerReferences") or [])
 
 
+def unqualified_finalizers(metadata: dict[str, Any]) -> Iterator[FieldError]:
+    """Finalizers that a built-in kind does not take: neither the system's own nor qualified by a domain."""
+    for index, finalizer in enumerate(metadata.get("finalizers") or []):
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid(f"metadata.finalizers[{index}]", finalizer, text)
+
+
 def finalizer_warnings(metadata: dict[str, Any]) -> Iterator[str]:
     """Warnings for finalizers that anyone might use by accident."""
     for finalizer in metadata.get("finalizers") or []:
-        if "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             yield (
                 f"metadata.finalizers: {go_quote(finalizer)}: prefer a domain-qualified finalizer name to avoid"
                 " accidental conflicts with other finalizer writers"

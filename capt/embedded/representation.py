@@ -78,7 +78,7 @@ class Representation:
     def event(self, kind: str, stored: Stored, *, first: bool = False) -> bytes:
         """A line of a watch; only the first table of a stream defines the columns."""
         if self.form == "table":
-            columns = definitions(self.resource.columns) if first else []
+            columns = definitions(self.resource.columns) if first else None
             head = msgspec.json.encode(
                 {
                     "kind": "Table",
@@ -104,7 +104,7 @@ class Representation:
         if self.form == "table":
             row = {"cells": [None] * len(self.resource.columns), "object": shown}
             shown = {"kind": "Table", "apiVersion": _META, "metadata": {"resourceVersion": str(revision)}}
-            shown |= {"columnDefinitions": [], "rows": [row]}
+            shown |= {"columnDefinitions": None, "rows": [row]}
         return msgspec.json.encode({"type": "BOOKMARK", "object": shown}) + b"\n"
 
     def _item(self, stored: Stored) -> bytes:

@@ -73,6 +73,7 @@ class Resource:
     schema: Schema
     columns: Sequence[Column]
     storage_version: str
+    storage_schema: Schema
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     status: bool = False
@@ -116,16 +117,16 @@ class Resource:
     def view(self, stored: Stored) -> bytes:
         """The object's JSON at this version, without ``apiVersion`` and ``kind``.
 
-        A custom resource written under another version or an older schema is pruned and defaulted for this one, as the
-        API server does when it reads.
+        What was written under another version or an older schema gets the defaults of the stored version's present
+        schema and is pruned for this one, as the API server does when it reads.
         """
         if not self.custom:
             return stored.body
         token = self.schema.token
         if (seen := stored.views.get(token)) is None:
             content = stored.decode()
+            self.storage_schema.default(content)
             self.schema.prune(content, [])
-            self.schema.default(content)
             seen = msgspec.json.encode(content)
             seen = stored.views[token] = stored.body if seen == stored.body else seen
         return seen

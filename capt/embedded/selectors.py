@@ -61,19 +61,22 @@ def _values(text: str) -> frozenset[str]:
     return frozenset(value.strip() for value in text.split(","))
 
 
-def field_selector(text: str, allowed: Iterable[str]) -> list[tuple[str, bool, str]]:
+def field_selector(text: str, allowed: Iterable[str], *, custom: bool) -> list[tuple[str, bool, str]]:
     """The terms of a field selector: field, whether it must be equal, value.
 
     Raises:
         StatusError: 400 when the text is no selector or names a field that the kind does not offer.
     """
     terms = []
-    known = frozenset(("metadata.name", "metadata.namespace", *allowed))
+    known = ("metadata.name", "metadata.namespace", *allowed)
     for term in filter(None, (part.strip() for part in text.split(","))):
         found = re.fullmatch(r"([^=!]+?)\s*(!=|==|=)\s*(.*)", term)
         if not found:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
         if found[1] not in known:
-            raise bad_request(f"field label not supported: {found[1]}")
+            if custom:
+                raise bad_request(f"field label not supported: {found[1]}")
+            names = ", ".join(f'"{name}"' for name in known)
+            raise bad_request(f'"{found[1]}" is not a known field selector: only {names}')
         terms.append((found[1], found[2] != "!=", found[3]))
     return terms

@@ -27,7 +27,7 @@ from capt.embedded.errors import (
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Resource
 from capt.embedded.store import Key, Store, Stored
-from capt.embedded.validation import ABSENT, check_rules, check_structure
+from capt.embedded.validation import ABSENT, check_rules, check_structure, type_name
 
 _GENERATE_TRIES = 8
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
@@ -169,7 +169,8 @@ class Writer:
         kept = {name: value for name, value in content.items() if name not in ("apiVersion", "kind")}
         kept = {"metadata": kept.pop("metadata"), **kept}
         stored = self._store.put(resource.id, key, resource.storage_version, kept)
-        stored.views[resource.schema.token] = stored.body
+        if resource.version == resource.storage_version:
+            stored.views[resource.schema.token] = stored.body
         return resource.encode(stored)
 
     def _existing(self, resource: Resource, key: Key) -> Stored:
@@ -259,7 +260,11 @@ def check_kind(resource: Resource, body: dict[str, Any]) -> None:
     if body.get("metadata") is None:
         body["metadata"] = {}
     if not isinstance(body["metadata"], dict):
-        raise bad_request(f"metadata of a {resource.kind} must be an object")
+        given = type_name(body["metadata"])
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot'
+            f" unmarshal {_GO_KINDS.get(given, given)} into Go value of type v1.ObjectMeta"
+        )
 
 
 def read_fields(
@@ -303,6 +308,8 @@ def _content_errors(
 ) -> list[FieldError]:
     """Structure and the kind's own rules, of which those of a built-in kind rely on a sound structure."""
     errors = check_structure(resource.schema, new, ABSENT if old is None else old)
+    if not resource.custom:
+        errors += metadata.unqualified_finalizers(new["metadata"])
     if resource.custom or not errors:
         errors += resource.validate(new, old)
     return errors

@@ -56,7 +56,7 @@ async def test_only_the_token_lets_in(api: Client) -> None:
         ("GET", f"{CONFIG_MAPS}/c/log", 404),
         ("GET", "/api/v1/namespaces/default/namespaces", 404),
         ("GET", "/api/v1/configmaps/c", 404),
-        ("POST", "/api/v1/configmaps", 404),
+        ("POST", "/api/v1/configmaps", 405),
         ("PUT", CONFIG_MAPS, 405),
         ("PATCH", CONFIG_MAPS, 405),
         ("PUT", WIDGETS, 404),

@@ -115,7 +115,7 @@ async def test_events_are_found_by_their_object(api: Client) -> None:
     [
         (CONFIG_MAPS, config_map(), ["c", 1, "0s"]),
         (SECRETS, secret(data={"a": ""}), ["s", "Opaque", 1, "0s"]),
-        ("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "a"}}, ["a", 0, "0s"]),
+        ("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "a"}}, ["a", "0s"]),
         (LEASES, {"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}}, ["l", "me", "0s"]),
         (
             EVENTS,

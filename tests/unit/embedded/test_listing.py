@@ -77,7 +77,10 @@ async def test_field_selectors(five: Client) -> None:
     )
     assert names(excluded.body) == ["c0", "c2", "c3", "c4"]
     unknown = await five.get(CONFIG_MAPS, fieldSelector="data.a=b")
-    assert (unknown.code, unknown.message) == (400, "field label not supported: data.a")
+    assert (unknown.code, unknown.message) == (
+        400,
+        '"data.a" is not a known field selector: only "metadata.name", "metadata.namespace"',
+    )
 
 
 async def test_resource_version_match(five: Client) -> None:
@@ -90,7 +93,7 @@ async def test_resource_version_match(five: Client) -> None:
     assert names(newer.body) == ["c1", "c2", "c3", "c4"]
     future = await five.get(CONFIG_MAPS, resourceVersion="99999")
     assert (future.code, future.body["reason"]) == (504, "Timeout")
-    assert future.message.startswith("Too large resource version: 99999, current: ")
+    assert future.message.startswith("Timeout: Too large resource version: 99999, current: ")
 
 
 @pytest.mark.parametrize(

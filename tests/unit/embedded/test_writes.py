@@ -83,7 +83,7 @@ async def test_a_resource_version_may_not_be_set_on_creation(api: Client) -> Non
         ({"kind": "Gadget"}, 'kind: Invalid value: "Gadget": must be Widget'),
         ({"apiVersion": "example.com/v2"}, "does not match the expected API version (example.com/v1)"),
         ({"kind": ""}, "Object 'Kind' is missing"),
-        ({"metadata": []}, "metadata of a Widget must be an object"),
+        ({"metadata": []}, "json: cannot unmarshal array into Go value of type v1.ObjectMeta"),
     ],
 )
 async def test_the_body_must_be_of_the_kind_served(
