@@ -16,7 +16,7 @@ from capt.embedded.errors import (
     required,
 )
 from capt.embedded.metadata import is_label, is_subdomain, now
-from capt.embedded.resource import Catalogue, Column, Resource, Scale
+from capt.embedded.resource import Catalogue, Column, Resource, Scale, version_rank
 from capt.embedded.scaling import scale_errors
 from capt.embedded.schema import Schema, compile_pattern
 from capt.embedded.tables import age, json_path, path_column, printer_column
@@ -411,9 +411,6 @@ def _resource(
         field["jsonPath"].lstrip("."): json_path(field["jsonPath"])
         for field in version.get("selectableFields") or []
     }
-    deprecation = version.get("deprecationWarning", "")
-    if version.get("deprecated") and not deprecation:
-        deprecation = f"{spec['group']}/{version['name']} {names['kind']} is deprecated"
     return Resource(
         group=spec["group"],
         version=version["name"],
@@ -433,11 +430,21 @@ def _resource(
         custom=True,
         generation=True,
         unconditional_update=False,
-        deprecation=deprecation if version.get("deprecated") else "",
+        deprecation=_deprecation(definition, version) if version.get("deprecated") else "",
         validate=lambda new, _old: scale_errors(scale, new) if scale else (),
         closing="deletionTimestamp" in definition["metadata"],
         fields=lambda o: {name: str((find(o) or [""])[0]) for name, find in selectable.items()},
     )
+
+
+def _deprecation(definition: dict[str, Any], version: dict[str, Any]) -> str:
+    group, kind = definition["spec"]["group"], definition["spec"]["names"]["kind"]
+    current = [v["name"] for v in _versions(definition) if v["served"] and not v.get("deprecated")]
+    newer = min(
+        (v for v in current if version_rank(v) < version_rank(version["name"])), key=version_rank, default=""
+    )
+    advice = f"; use {group}/{newer} {kind}" if newer else ""
+    return version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated{advice}"
 
 
 def _scale(source: dict[str, Any]) -> Scale:

@@ -142,7 +142,7 @@ async def test_versions_convert_by_name_alone(api: Client) -> None:
         "example.com/v1beta1",
         {"color": "red"},
     )
-    assert seen.warnings == ["example.com/v1beta1 Widget is deprecated"]
+    assert seen.warnings == ["example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget"]
     assert (await api.get(V1BETA1)).body["items"][0]["apiVersion"] == "example.com/v1beta1"
     old_body = widget("old") | {"apiVersion": "example.com/v1beta1"}
     assert (await api.create(V1BETA1, old_body))["spec"] == {"color": "red", "era": "old"}
