@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-ready
 DEV    := $(VENV)/.dev-ready
 
-.PHONY: help demo test lint format crds clean
+.PHONY: help demo test lint format crds rbac clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ format: $(DEV) ## rewrite to the project's format
 
 crds: $(RUN) ## generate manifests/crds and manifests/workspace from capt/api
 	$(BIN)/python hack/generate_crds.py
+
+rbac: $(RUN) ## generate the roles in manifests from what the controllers declare
+	$(BIN)/python hack/generate_rbac.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

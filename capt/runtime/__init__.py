@@ -53,6 +53,7 @@ from capt.runtime.predicates import (
 from capt.runtime.recorder import Recorder
 from capt.runtime.resource import Key, Kind, KubeObject, Resource
 from capt.runtime.result import After, Done, Reconciler, Request, Result
+from capt.runtime.rights import Right, may
 from capt.runtime.selector import Selector, parse_selector
 from capt.runtime.shared_informer import InformerStatistics
 from capt.runtime.store import Store
@@ -102,6 +103,7 @@ __all__ = [
     "Resource",
     "Response",
     "Result",
+    "Right",
     "Selector",
     "ServerError",
     "Store",
@@ -126,6 +128,7 @@ __all__ = [
     "is_controlled_by",
     "is_true",
     "labels_changed",
+    "may",
     "not_",
     "parse_object",
     "parse_selector",

@@ -15,6 +15,7 @@ from capt.runtime.object import Object
 from capt.runtime.predicates import Predicate
 from capt.runtime.resource import Key, Kind
 from capt.runtime.result import Reconciler
+from capt.runtime.rights import Right, may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,8 @@ class Controller:
         timeout: most seconds one reconcile may take before it is cancelled and retried as a transient error;
             ``None`` for no bound, as in controller-runtime.
         leader: run only while this process leads.
+        rights: what it does at the API server beyond listing and watching what it watches; the roles in `manifests` are
+            generated from it.
 
     Raises:
         ValueError: the declaration makes no sense.
@@ -73,6 +76,7 @@ class Controller:
     min_interval: float = 0.0
     timeout: float | None = None
     leader: bool = True
+    rights: tuple[Right, ...] = ()
 
     def __post_init__(self) -> None:
         own = sum(watch.keys is own_key for watch in self.watches)
@@ -92,6 +96,11 @@ class Controller:
     def kind(self) -> Kind[Any]:
         """The kind that is reconciled."""
         return next(watch.kind for watch in self.watches if watch.keys is own_key)
+
+    @property
+    def all_rights(self) -> tuple[Right, ...]:
+        """What it declares, and `list` and `watch` for each of its watches."""
+        return (*(may(watch.kind, "list", "watch") for watch in self.watches), *self.rights)
 
 
 def own_key(obj: Object) -> tuple[Key]:

@@ -36,6 +36,7 @@ from capt.runtime.logging import get_logger
 from capt.runtime.metrics import LeaderMetrics
 from capt.runtime.race import unless
 from capt.runtime.resource import Resource
+from capt.runtime.rights import Right, may
 from capt.runtime.transport import Transport
 
 LEASES = Resource(group="coordination.k8s.io", version="v1", kind="Lease", plural="leases")
@@ -46,6 +47,12 @@ JITTER = 1.2
 _WATCH_SECONDS = 60
 _RELEASE_TRIES = 3
 _NO_ANSWER = (ApiError, ConfigError, TimeoutError)
+
+
+def rights(name: str) -> tuple[Right, ...]:
+    """Return what electing with the Lease `name` needs in the Lease's namespace."""
+    # a request that creates carries no name that RBAC could compare
+    return (may(LEASES, "create"), may(LEASES, "get", "watch", "patch", names=(name,)))
 
 
 def new_identity() -> str:

@@ -19,6 +19,7 @@ from capt.runtime import (
     Controller,
     Kind,
     Manager,
+    may,
     watch_self,
 )
 from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
@@ -31,7 +32,7 @@ from capt.terraform.executor import (
     TerraformError,
     WorkspaceInput,
 )
-from capt.terraform.kinds import FLAVOURS
+from capt.terraform.kinds import CONFIG_MAP, FLAVOURS, SECRET
 from capt.terraform.reconciler import WorkspaceReconciler
 from capt.terraform.simulated import SimulatedExecutor, Simulation
 from capt.terraform.triggers import worth_a_look
@@ -105,6 +106,14 @@ def add_to(
                 watches=(replace(watch_self(kind, predicate=worth_a_look), optional=True),),
                 workers=parallelism,
                 backoff=Backoff(cap=60.0),
+                rights=(
+                    may(kind, "get", "patch"),
+                    may(kind, "patch", subresource="status"),
+                    # connection secrets block the foreground deletion of their Workspace
+                    may(kind, "update", subresource="finalizers"),
+                    may(SECRET, "get", "create", "patch"),
+                    may(CONFIG_MAP, "get"),
+                ),
             )
         )
 

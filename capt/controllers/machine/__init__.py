@@ -11,6 +11,7 @@ from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
+from capt.runtime.rights import may
 
 __all__ = ["CaptMachineReconciler", "controller"]
 
@@ -45,5 +46,12 @@ def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
             watch_mapped(MACHINE, nodes_of, reason="node group"),
             # a group that is being deleted goes when its last node has gone
             watch_mapped(MACHINE, group_of, reason="node", predicate=lambda event: event.type == "deleted"),
+        ),
+        rights=(
+            may(MACHINE, "get", "patch"),
+            may(MACHINE, "patch", subresource="status"),
+            may(APPLY, "get", "create", "patch", "delete"),
+            # applies block the foreground deletion of their machine
+            may(MACHINE, "update", subresource="finalizers"),
         ),
     )

@@ -17,6 +17,7 @@ from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
+from capt.runtime.rights import may
 
 __all__ = [
     "CaptMachineDeploymentReconciler",
@@ -61,6 +62,13 @@ def controller(manager: Manager) -> Controller:
             watch_mapped(
                 MACHINE, of_machine, reason="CaptMachine", predicate=lambda event: event.type == "deleted"
             ),
+        ),
+        rights=(
+            may(MACHINE_DEPLOYMENT, "get", "patch"),
+            may(MACHINE_DEPLOYMENT, "patch", subresource="status"),
+            may(MACHINE_SET, "get", "create", "patch", "delete"),
+            # sets block the foreground deletion of their deployment
+            may(MACHINE_DEPLOYMENT, "update", subresource="finalizers"),
         ),
         # the sets report each machine; a deployment is content with the sum a few times a second
         min_interval=0.2,

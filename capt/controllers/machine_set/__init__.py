@@ -9,6 +9,7 @@ from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
+from capt.runtime.rights import may
 
 __all__ = ["CaptMachineSetReconciler", "controller"]
 
@@ -32,6 +33,13 @@ def controller(manager: Manager) -> Controller:
             watch_self(MACHINE_SET),
             watch_owned(MACHINE, MACHINE_SET),
             watch_mapped(MACHINE, of_orphan, reason="CaptMachine without owner"),
+        ),
+        rights=(
+            may(MACHINE_SET, "get", "patch"),
+            may(MACHINE_SET, "patch", subresource="status"),
+            may(MACHINE, "get", "create", "patch", "delete"),
+            # machines block the foreground deletion of their set
+            may(MACHINE_SET, "update", subresource="finalizers"),
         ),
         # machines change one by one, often many at a time; a set counts them a few times a second
         min_interval=0.2,

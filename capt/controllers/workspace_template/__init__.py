@@ -8,6 +8,7 @@ from capt.controllers.workspace_template.reconciler import WorkspaceTemplateReco
 from capt.runtime.controller import Controller, watch_mapped, watch_self
 from capt.runtime.event import Event
 from capt.runtime.manager import Manager
+from capt.runtime.rights import may
 
 __all__ = ["WorkspaceTemplateReconciler", "controller"]
 
@@ -27,6 +28,7 @@ def controller(manager: Manager) -> Controller:
                 APPLY, users.template_of, reason="WorkspaceTemplateApply", predicate=_reference_may_change
             ),
         ),
+        rights=(may(TEMPLATE, "get", "patch"), may(TEMPLATE, "patch", subresource="status")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from capt.controllers.kinds import APPLY, TEMPLATE
+from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
 from capt.controllers.names import WORKSPACE_APPLY_UID_LABEL
 from capt.controllers.workspace import FLAVOURS
 from capt.controllers.workspace_template import users
@@ -12,6 +12,7 @@ from capt.controllers.workspace_template_apply import indexes
 from capt.controllers.workspace_template_apply.reconciler import WorkspaceTemplateApplyReconciler
 from capt.runtime.controller import Controller, watch_mapped, watch_self
 from capt.runtime.manager import Manager
+from capt.runtime.rights import may
 
 __all__ = ["WorkspaceTemplateApplyReconciler", "controller"]
 
@@ -51,5 +52,12 @@ def controller(manager: Manager, *, cross_namespace: bool = False) -> Controller
                 )
                 for flavour in FLAVOURS
             ),
+        ),
+        rights=(
+            may(APPLY, "get", "patch"),
+            may(APPLY, "patch", subresource="status"),
+            *(may(flavour.kind, "get", "create", "patch", "delete") for flavour in FLAVOURS),
+            # one at a time, by name: those that spec.waitForSecrets names
+            may(SECRET, "get"),
         ),
     )
