@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from capt.api import KINDS, ApiObject, Workspace
+from capt.api import CLUSTER_EDITIONS, KINDS, ApiObject, Workspace
 from capt.api.crd import definition
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
@@ -46,9 +46,14 @@ def render(model: type[ApiObject]) -> str:
 def manifests() -> Mapping[Path, str]:
     """Return the content of every generated file by its path.
 
-    The Workspace CRD lies apart: it is for clusters without the provider, and must never overwrite the provider's.
+    The CRDs of others lie apart: they are for API servers without the provider, or without Cluster API, and must never
+    overwrite theirs. Of Cluster there is one for each version that may be served.
     """
-    placed = [("crds", model) for model in KINDS] + [("workspace", Workspace)]
+    placed: list[tuple[str, type[ApiObject]]] = [
+        *(("crds", model) for model in KINDS),
+        ("workspace", Workspace),
+        *((f"cluster-api/{model.RESOURCE.version}", model) for model in CLUSTER_EDITIONS),
+    ]
     return {
         MANIFESTS / folder / f"{model.RESOURCE.group}_{model.RESOURCE.plural}.yaml": render(model)
         for folder, model in placed

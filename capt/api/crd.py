@@ -52,6 +52,7 @@ _SCALARS: Mapping[Any, JsonSchema] = {
     int: {"type": "integer", "format": "int64"},
     str: {"type": "string"},
     datetime: {"type": "string", "format": "date-time"},
+    JsonValue: {"x-kubernetes-preserve-unknown-fields": True},
 }
 _TYPE_DESCRIPTIONS = {
     "apiVersion": "Group and version of the API that the object is written for.",
@@ -65,17 +66,19 @@ def definition(model: type[ApiObject]) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": f"{resource.plural}.{resource.group}"}
     if resource.crd_labels:
         metadata["labels"] = dict(resource.crd_labels)
+    if resource.crd_annotations:
+        metadata["annotations"] = dict(resource.crd_annotations)
     names: dict[str, Any] = {
         "kind": resource.kind,
         "listKind": f"{resource.kind}List",
         "plural": resource.plural,
-        "singular": resource.kind.lower(),
+        "singular": resource.singular or resource.kind.lower(),
     }
     if resource.short_names:
         names["shortNames"] = list(resource.short_names)
     if resource.categories:
         names["categories"] = list(resource.categories)
-    subresources: dict[str, Any] = {"status": {}}
+    subresources: dict[str, Any] = {"status": {}} if "status" in model.model_fields else {}
     if resource.scale is not None:
         subresources["scale"] = {
             "specReplicasPath": resource.scale.spec_replicas,
@@ -119,9 +122,10 @@ def _root_schema(model: type[ApiObject]) -> JsonSchema:
     for name, description in _TYPE_DESCRIPTIONS.items():
         properties[name] = {"description": description, "type": "string"}
     properties["metadata"] = {"type": "object"}
-    properties["status"] = _field(
-        model.model_fields["status"], properties["status"].get("description"), defaults=False
-    )
+    if "status" in properties:
+        properties["status"] = _field(
+            model.model_fields["status"], properties["status"].get("description"), defaults=False
+        )
     return schema
 
 

@@ -1,8 +1,9 @@
-"""The API group of capt's infrastructure kinds."""
+"""The API groups of capt's kinds."""
 
 from __future__ import annotations
 
 GROUP = "infrastructure.cluster.x-k8s.io"
+CONTROL_PLANE_GROUP = "controlplane.cluster.x-k8s.io"
 VERSION = "v1beta1"
 CATEGORIES = ("cluster-api", "capt")
 """kubectl categories that list every kind of capt."""

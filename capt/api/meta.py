@@ -41,6 +41,8 @@ class ResourceInfo:
         columns: Printer columns.
         scale: Paths of the scale subresource; None when the kind has none.
         crd_labels: Labels of the CRD itself.
+        crd_annotations: Annotations of the CRD itself.
+        singular: Name of one object for kubectl; default: the kind in lower case.
     """
 
     group: str
@@ -53,6 +55,8 @@ class ResourceInfo:
     columns: tuple[Column, ...] = ()
     scale: Scale | None = None
     crd_labels: tuple[tuple[str, str], ...] = ()
+    crd_annotations: tuple[tuple[str, str], ...] = ()
+    singular: str = ""
 
     @property
     def api_version(self) -> str:

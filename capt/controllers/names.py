@@ -16,12 +16,16 @@ MACHINE_SET_FINALIZER: Final = "captmachineset.infrastructure.cluster.x-k8s.io"
 MACHINE_DEPLOYMENT_FINALIZER: Final = "captmachinedeployment.infrastructure.cluster.x-k8s.io"
 APPLY_FINALIZER: Final = "infrastructure.cluster.x-k8s.io/finalizer"
 TEMPLATE_FINALIZER: Final = "workspacetemplate.v2.infrastructure.cluster.x-k8s.io"
+CLUSTER_FINALIZER: Final = "infrastructure.cluster.x-k8s.io/captcluster"
+CONTROL_PLANE_FINALIZER: Final = "controlplane.cluster.x-k8s.io/captcontrolplane"
 
 # Cluster API's own labels and annotations
 CLUSTER_NAME_LABEL: Final = "cluster.x-k8s.io/cluster-name"
 DEPLOYMENT_NAME_LABEL: Final = "cluster.x-k8s.io/deployment-name"
 SET_NAME_LABEL: Final = "cluster.x-k8s.io/set-name"
 PAUSED_ANNOTATION: Final = "cluster.x-k8s.io/paused"
+MANAGED_BY_ANNOTATION: Final = "cluster.x-k8s.io/managed-by"
+WATCH_FILTER_LABEL: Final = "cluster.x-k8s.io/watch-filter"
 DELETE_MACHINE_ANNOTATION: Final = "cluster.x-k8s.io/delete-machine"
 DISABLE_MACHINE_CREATE_ANNOTATION: Final = "cluster.x-k8s.io/disable-machine-create"
 
@@ -84,6 +88,26 @@ def machine_name(machine_set: str, set_uid: str, ordinal: int) -> str:
 def apply_name(machine: str) -> str:
     """Return the name of the WorkspaceTemplateApply of a CaptMachine (the Go original's)."""
     return shorten(machine, _NAME_LIMIT - len("-machine")) + "-machine"
+
+
+def vpc_apply_name(cluster: str) -> str:
+    """Return the name of the WorkspaceTemplateApply of a CAPTCluster (the Go original's)."""
+    return shorten(cluster, _NAME_LIMIT - len("-vpc")) + "-vpc"
+
+
+def vpc_secret_name(cluster: str) -> str:
+    """Return the name of the Secret that receives the outputs of a CAPTCluster's VPC."""
+    return shorten(cluster, _NAME_LIMIT - len("-vpc-connection")) + "-vpc-connection"
+
+
+def control_plane_apply_name(control_plane: str) -> str:
+    """Return the name of the WorkspaceTemplateApply of a CAPTControlPlane (the Go original's)."""
+    return shorten(control_plane, _NAME_LIMIT - len("-eks-controlplane-apply")) + "-eks-controlplane-apply"
+
+
+def control_plane_secret_name(control_plane: str) -> str:
+    """Return the name of the Secret that receives the outputs of a CAPTControlPlane (the Go original's)."""
+    return shorten(control_plane, _NAME_LIMIT - len("-eks-connection")) + "-eks-connection"
 
 
 def workspace_name(namespace: str, apply: str) -> str:

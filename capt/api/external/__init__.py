@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from capt.api.external.cluster import (
+    CLUSTER_EDITIONS,
+    Cluster,
+    ClusterV1Beta1,
+    ContractReference,
+    FailureDomain,
+    FailureDomainSpec,
+    SeverityCondition,
+    VersionedReference,
+)
 from capt.api.external.event import Event, EventSeries, EventSource, InvolvedObject
 from capt.api.external.lease import Lease, LeaseSpec
 from capt.api.external.secret import Secret
@@ -24,12 +34,18 @@ from capt.api.external.workspace import (
 )
 
 __all__ = [
+    "CLUSTER_EDITIONS",
     "WORKSPACE_FLAVOURS",
+    "Cluster",
+    "ClusterV1Beta1",
+    "ContractReference",
     "DeletionPolicy",
     "EnvVar",
     "Event",
     "EventSeries",
     "EventSource",
+    "FailureDomain",
+    "FailureDomainSpec",
     "InvolvedObject",
     "KeyReference",
     "Lease",
@@ -39,8 +55,10 @@ __all__ = [
     "ResolutionPolicy",
     "Secret",
     "SecretReference",
+    "SeverityCondition",
     "Var",
     "VarFile",
+    "VersionedReference",
     "Workspace",
     "WorkspaceObservation",
     "WorkspaceParameters",

@@ -7,13 +7,31 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from capt.api import KINDS, ApiModel, ApiObject, CaptMachineDeployment, ResourceInfo, Workspace, crd
+from capt.api import (
+    CLUSTER_EDITIONS,
+    KINDS,
+    ApiModel,
+    ApiObject,
+    CAPTCluster,
+    CAPTControlPlane,
+    CaptMachineDeployment,
+    CaptMachineSet,
+    ResourceInfo,
+    Workspace,
+    crd,
+)
 from capt.api.crd import definition
 from hack import generate_crds
 
-ALL = (*KINDS, Workspace)
-by_kind = pytest.mark.parametrize("model", ALL, ids=lambda model: model.RESOURCE.kind)
-by_own_kind = pytest.mark.parametrize("model", KINDS, ids=lambda model: model.RESOURCE.kind)
+ALL = (*KINDS, Workspace, *CLUSTER_EDITIONS)
+RECONCILED = tuple(model for model in (*KINDS, Workspace) if "status" in model.model_fields)
+
+
+def by(models: tuple[type[ApiObject], ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("model", models, ids=lambda model: model.__name__)
+
+
+by_kind, by_own_kind, by_reconciled_kind = by(ALL), by(KINDS), by(RECONCILED)
 
 
 def version(model: type[ApiObject]) -> dict[str, Any]:
@@ -55,7 +73,15 @@ def test_stale_manifests_are_told_and_rewritten(tmp_path, monkeypatch, capsys):
         "manifests/crds/infrastructure.cluster.x-k8s.io_captmachines.yaml",
         "manifests/crds/infrastructure.cluster.x-k8s.io_captmachinesets.yaml",
         "manifests/crds/infrastructure.cluster.x-k8s.io_captmachinedeployments.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captmachinetemplates.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captclusters.yaml",
+        "manifests/crds/infrastructure.cluster.x-k8s.io_captclustertemplates.yaml",
+        "manifests/crds/controlplane.cluster.x-k8s.io_captcontrolplanes.yaml",
+        "manifests/crds/controlplane.cluster.x-k8s.io_captcontrolplanetemplates.yaml",
+        "manifests/crds/controlplane.cluster.x-k8s.io_legacycaptcontrolplanetemplates.yaml",
         "manifests/workspace/tf.upbound.io_workspaces.yaml",
+        "manifests/cluster-api/v1beta1/cluster.x-k8s.io_clusters.yaml",
+        "manifests/cluster-api/v1beta2/cluster.x-k8s.io_clusters.yaml",
     }
 
 
@@ -67,9 +93,10 @@ def test_rendered_yaml_says_what_the_definition_says(model):
 
 @by_kind
 def test_schema_is_structural(model):
-    """Every field has a type or is an int-or-string, nothing is nullable, nothing refers elsewhere."""
+    """Every field has a type, is an int-or-string or is left open; nothing is nullable, nothing refers elsewhere."""
+    untyped = ("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
     for path, schema in nodes(root(model)):
-        assert schema.get("type") or schema.get("x-kubernetes-int-or-string"), path
+        assert schema.get("type") or any(map(schema.get, untyped)), path
         assert not {"$ref", "nullable", "allOf", "oneOf", "not"} & schema.keys(), path
         if schema.get("type") == "array":
             assert "items" in schema, path
@@ -100,17 +127,17 @@ def test_required_fields_have_no_default_and_defaults_satisfy_their_type(model):
             assert schema["default"] in schema["enum"], path
 
 
-@by_kind
+@by_reconciled_kind
 def test_status_has_no_defaults(model):
     """In status only what a controller wrote is there."""
     assert [path for path, schema in nodes(root(model)["properties"]["status"]) if "default" in schema] == []
 
 
-@by_kind
-def test_every_kind_has_spec_status_and_age(model):
-    """A manifest without spec is refused; status is a subresource; the last column is the age."""
+@by_own_kind
+def test_every_kind_has_spec_and_age(model):
+    """A manifest without spec is refused; status, where there is one, is a subresource; the last column is the age."""
     assert root(model)["required"] == ["spec"]
-    assert version(model)["subresources"]["status"] == {}
+    assert ("status" in version(model)["subresources"]) == (model in RECONCILED)
     last = version(model)["additionalPrinterColumns"][-1]
     assert (last["name"].lower(), last["type"], last["jsonPath"]) == (
         "age",
@@ -119,7 +146,7 @@ def test_every_kind_has_spec_status_and_age(model):
     )
 
 
-@by_kind
+@by_reconciled_kind
 def test_conditions_merge_by_type(model):
     """Two controllers that write different conditions do not overwrite each other."""
     conditions = root(model)["properties"]["status"]["properties"]["conditions"]
@@ -153,7 +180,9 @@ def test_cluster_api_finds_the_kind(model):
     }
     assert {"cluster-api", "capt"} <= set(generated["spec"]["names"]["categories"])
     assert generated["spec"]["scope"] == "Namespaced"
-    assert "observedGeneration" in root(model)["properties"]["status"]["properties"]
+    assert generated["spec"]["names"]["listKind"] == f"{model.RESOURCE.kind}List"
+    if model in RECONCILED:
+        assert "observedGeneration" in root(model)["properties"]["status"]["properties"]
 
 
 def test_short_names():
@@ -164,10 +193,45 @@ def test_short_names():
         ("captm",),
         ("captms",),
         ("captmd",),
+        ("captmt",),
+        ("captc",),
+        ("captct",),
+        ("captcp",),
+        ("captcpt",),
+        (),
     ]
 
 
-@pytest.mark.parametrize("model", KINDS[3:], ids=lambda model: model.RESOURCE.kind)
+def test_columns_of_clusters_and_control_planes_are_those_of_seed_003():
+    """`kubectl get captcluster` and `kubectl get captcontrolplane` print what seed 003 shows, to the letter."""
+
+    def shown(model: type[ApiObject]) -> list[str]:
+        columns = version(model)["additionalPrinterColumns"]
+        return [column["name"] for column in columns if not column.get("priority")]
+
+    assert shown(CAPTCluster) == ["VPC-ID", "READY", "ENDPOINT", "AGE"]
+    assert shown(CAPTControlPlane) == ["READY", "PHASE", "VERSION", "ENDPOINT", "AGE"]
+
+
+def test_kinds_lie_where_cluster_api_looks_for_them():
+    """A4: the CRD is named after the kind, lower-case plural and group; only the original's spelling cannot be."""
+    off = [model for model in KINDS if model.RESOURCE.plural.removesuffix("s") != model.RESOURCE.kind.lower()]
+
+    assert [model.__name__ for model in off] == ["WorkspaceTemplateApply", "CaptControlPlaneTemplate"]
+    assert (
+        "clusterctl.cluster.x-k8s.io/skip-crd-name-preflight-check"
+        in definition(off[1])["metadata"]["annotations"]
+    )
+
+
+def test_one_definition_of_cluster_serves_one_version():
+    """Serving both versions takes Cluster API's conversion; without it one of them would lose fields."""
+    served = [[each["name"] for each in definition(model)["spec"]["versions"]] for model in CLUSTER_EDITIONS]
+
+    assert served == [["v1beta2"], ["v1beta1"]]
+
+
+@by((CaptMachineSet, CaptMachineDeployment))
 def test_scale_has_a_selector(model):
     """`kubectl scale` and the horizontal autoscaler find replicas and selector."""
     assert version(model)["subresources"]["scale"] == {
