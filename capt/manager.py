@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ GROUPS = {"infrastructure": frozenset(CONTROLLERS)}
 Engine = Literal["external", "terraform", "simulated"]
 
 _REACH_SECONDS = 5.0
+_LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Options:
     kubeconfig: Path | None
     context: str
     namespace: str
+    watch_filter: str
     controllers: frozenset[str]
     engine: Engine | None
     embedded: bool
@@ -101,6 +104,13 @@ def parse(argv: Sequence[str]) -> Options:
         "--context", default="", help="context in the kubeconfig (default: its current-context)"
     )
     server.add_argument("--namespace", default="", help="watch this namespace only (default: all)")
+    server.add_argument(
+        "--watch-filter",
+        default="",
+        metavar="VALUE",
+        help="mind only objects whose label cluster.x-k8s.io/watch-filter, or that of an object which controls "
+        "them, has this value (default: all objects)",
+    )
 
     embedded = parser.add_argument_group("without a cluster")
     embedded.add_argument(
@@ -202,6 +212,8 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         parser.error("--ephemeral uses a temporary directory: it does not go with --data-dir")
     if flags.leader_elect not in ("true", "false"):
         parser.error(f"--leader-elect: {flags.leader_elect!r} is neither true nor false")
+    if not re.fullmatch(_LABEL_VALUE, flags.watch_filter):
+        parser.error(f"--watch-filter: {flags.watch_filter!r} is no value of a label")
     for flag in ("metrics_bind_address", "health_probe_bind_address"):
         if (address := getattr(flags, flag)) is not None and not _is_bind_address(address):
             parser.error(f"--{flag.replace('_', '-')}: {address!r} is not HOST:PORT, :PORT or 0")
@@ -210,6 +222,7 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         kubeconfig=flags.kubeconfig,
         context=flags.context,
         namespace=flags.namespace,
+        watch_filter=flags.watch_filter,
         controllers=frozenset().union(*(GROUPS.get(name, {name}) for name in chosen)),
         engine=flags.workspace_engine,
         embedded=flags.embedded,
@@ -275,7 +288,10 @@ def compose(config: ClusterConfig, options: Options, *, engine: Engine, data_dir
         ),
     )
     controllers.add_to(
-        manager, enabled=options.controllers, cross_namespace=options.allow_cross_namespace_templates
+        manager,
+        enabled=options.controllers,
+        cross_namespace=options.allow_cross_namespace_templates,
+        watch_filter=options.watch_filter,
     )
     if engine != "external":
         from capt import terraform

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 
-def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool = False) -> None:
+def add_to(
+    manager: Manager, *, enabled: frozenset[str], cross_namespace: bool = False, watch_filter: str = ""
+) -> None:
     """Add controllers to a manager.
 
     Args:
@@ -21,6 +23,8 @@ def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool =
         enabled: Names of the controllers to add: `captmachine`, `captmachinedeployment`, `captmachineset`,
             `workspacetemplate`, `workspacetemplateapply`.
         cross_namespace: True lets objects refer to those of other namespaces without the target's consent.
+        watch_filter: Mind only objects whose label `cluster.x-k8s.io/watch-filter`, or that of an object which
+            controls them, has this value; "" for all objects.
 
     Raises:
         ValueError: A name is none of a controller.
@@ -30,9 +34,12 @@ def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool =
         machine,
         machine_deployment,
         machine_set,
+        state_metrics,
         workspace_template,
         workspace_template_apply,
     )
+    from capt.controllers.kinds import OWNERS
+    from capt.controllers.watch_filter import WatchFilter
 
     makers: dict[str, Callable[[], Controller]] = {
         "captmachine": lambda: machine.controller(manager, cross_namespace=cross_namespace),
@@ -45,6 +52,10 @@ def add_to(manager: Manager, *, enabled: frozenset[str], cross_namespace: bool =
     }
     if unknown := enabled - makers.keys():
         raise ValueError(f"no such controller: {', '.join(sorted(unknown))}")
-    for name, make in makers.items():
-        if name in enabled:
-            manager.add(make())
+    made = [make() for name, make in makers.items() if name in enabled]
+    if watch_filter:
+        selection = WatchFilter(manager.informers, OWNERS, watch_filter)
+        made = [selection.on(controller) for controller in made]
+    for controller in made:
+        manager.add(controller)
+    state_metrics.add_to(manager, [controller.kind for controller in made])

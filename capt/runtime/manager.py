@@ -33,9 +33,7 @@ from capt.runtime.logging import get_logger
 from capt.runtime.metrics import Metrics
 from capt.runtime.race import unless
 from capt.runtime.reconcile_loop import ReconcileLoop, one_line
-from capt.runtime.recorder import RIGHTS as EVENT_RIGHTS
 from capt.runtime.recorder import EventSink, Recorder
-from capt.runtime.rights import Right
 from capt.runtime.serving import health_app, metrics_app, parse_bind_address, serve
 from capt.runtime.transport import HttpTransport, Transport
 from capt.runtime.watch_handle import WatchHandle
@@ -165,7 +163,7 @@ class Manager:
 
     def recorder(self, component: str) -> Recorder:
         """Return a recorder of events in the name of ``component``."""
-        return Recorder(self._events, component)
+        return Recorder(self._events, component, count=self.metrics.event)
 
     def add(self, controller: Controller) -> None:
         """Run a controller.
@@ -191,11 +189,6 @@ class Manager:
         """
         self._check_name(name)
         self._runnables.append(_Runnable(name, run, leader))
-
-    @property
-    def rights(self) -> tuple[Right, ...]:
-        """What controllers and event recorder need at the API server; leader election needs its own beside them."""
-        return (*EVENT_RIGHTS, *(right for each in self._controllers for right in each.all_rights))
 
     @property
     def addresses(self) -> Mapping[str, str]:

@@ -10,8 +10,9 @@ the thing they measure is made, because ``labels()`` costs four times the increm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -37,6 +38,9 @@ def _exponential(start: float, factor: float, count: int) -> tuple[float, ...]:
 
 QUEUE_BUCKETS: Final = _exponential(10e-9, 10, 12)
 """Buckets of ``workqueue_queue_duration_seconds`` and ``workqueue_work_duration_seconds``."""
+
+MakeMetrics = Callable[[], Iterable[Metric]]
+"""Makes metrics of what has been taken; runs in a thread."""
 
 MAX_PRIORITIES: Final = 25
 """Most values of the ``priority`` label; further ones share ``exceeded_cardinality_limit``."""
@@ -137,6 +141,12 @@ class Metrics:
             "'name' is the string used to identify the lease.",
             "name",
         )
+        self._events = self._counter(
+            "capt_events_total",
+            "Events recorded, written or not; those of type Warning are failures.",
+            "component", "type", "reason",
+        )  # fmt: skip
+        self._states: list[Callable[[], MakeMetrics]] = []
         self._lease_age = self._gauge(
             "leader_election_lease_age_seconds", "Seconds since this process renewed its lease.", "name"
         )
@@ -182,9 +192,29 @@ class Metrics:
         """Return the counter of reads that gave up waiting for one's own writes."""
         return self._cache_timeouts.labels(resource)
 
+    def event(self, component: str, type: str, reason: str) -> None:  # noqa: A002 - the field's name in the API
+        """Count an event that was recorded; ``type`` is ``Normal`` or ``Warning``."""
+        self._events.labels(component, type, reason).inc()
+
+    def add_state(self, take: Callable[[], MakeMetrics]) -> None:
+        """Show metrics that are computed at each scrape from state which only the event loop may read.
+
+        Args:
+            take: called on the loop, must be quick; what it returns makes the metrics, and may take its time.
+        """
+        self._states.append(take)
+
+    def prepare(self) -> Callable[[], bytes]:
+        """Take state as it is now, and return what renders all metrics in the Prometheus text format 0.0.4.
+
+        Call this on the event loop, and what it returns in a thread: 30 ms for 4,000 lines.
+        """
+        makers = [take() for take in self._states]
+        return lambda: generate_latest(_GoStyle(self.registry, makers))
+
     def render(self) -> bytes:
-        """Return all metrics in the Prometheus text format 0.0.4. Slow: 30 ms for 4,000 lines, so use a thread."""
-        return generate_latest(_GoStyle(self.registry))
+        """Return all metrics in the Prometheus text format at once."""
+        return self.prepare()()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -386,12 +416,13 @@ class _GoStyle(CollectorRegistry):
     second.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, makers: Sequence[MakeMetrics]) -> None:
         super().__init__()
         self._shown = registry
+        self._makers = makers
 
     def collect(self) -> Iterator[Metric]:
-        for family in self._shown.collect():
+        for family in chain(self._shown.collect(), *(make() for make in self._makers)):
             family.samples = [
                 _go_bucket(sample) if sample.name.endswith("_bucket") else sample
                 for sample in family.samples

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -20,13 +20,9 @@ from capt.runtime.clock import Clock, timeout
 from capt.runtime.errors import ApiError, ConfigError, NotFound, raise_for_status
 from capt.runtime.logging import get_logger
 from capt.runtime.resource import Kind, KubeObject, Resource
-from capt.runtime.rights import may
 from capt.runtime.transport import Transport
 
 EVENTS = Resource(group="", version="v1", kind="Event", plural="events")
-
-RIGHTS: Final = (may(EVENTS, "create", "patch"),)
-"""What recording needs at the API server."""
 
 MAX_WAITING: Final = 1000
 """Most distinct events that wait to be written; further ones are dropped. client-go's number."""
@@ -72,11 +68,20 @@ class _Written:
 
 
 class Recorder:
-    """Records events in the name of one component."""
+    """Records events in the name of one component.
 
-    def __init__(self, sink: EventSink, component: str) -> None:
+    Args:
+        sink: writes them.
+        component: who tells them.
+        count: called with component, type and reason of every event, also of one that will not be written.
+    """
+
+    def __init__(
+        self, sink: EventSink, component: str, *, count: Callable[[str, str, str], None] = lambda *_: None
+    ) -> None:
         self._sink = sink
         self._component = component
+        self._count = count
 
     def normal(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
         """Record that something went as it should.
@@ -87,12 +92,14 @@ class Recorder:
             reason: one CamelCase word for programs.
             message: a sentence for people; cut at 1024 characters.
         """
+        self._count(self._component, "Normal", reason)
         self._sink.add(
             kind, obj, severity="Normal", reason=reason, message=message, component=self._component
         )
 
     def warning(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
         """Record that something went wrong; arguments as for :meth:`normal`."""
+        self._count(self._component, "Warning", reason)
         self._sink.add(
             kind, obj, severity="Warning", reason=reason, message=message, component=self._component
         )

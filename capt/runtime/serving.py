@@ -86,7 +86,7 @@ def metrics_app(metrics: Metrics) -> web.Application:
     """Return an application with ``/metrics``."""
 
     async def scrape(_request: web.Request) -> web.Response:
-        body = await asyncio.to_thread(metrics.render)
+        body = await asyncio.to_thread(metrics.prepare())
         return web.Response(body=body, headers={"Content-Type": _TEXT})
 
     app = web.Application()

@@ -107,6 +107,7 @@ async def test_two_managers_do_not_share_a_data_directory(tmp_path: Path) -> Non
         (("--workspace-engine", "magic"), 2, "magic"),
         (("--metrics-bind-address", "nowhere"), 2, "nowhere"),
         (("--ephemeral",), 2, "--embedded"),
+        (("--watch-filter", "no label!"), 2, "no label!"),
         (("--embedded", "--kubeconfig", "x"), 2, "--kubeconfig"),
         (("--kubeconfig", "no-such-file"), 1, "no-such-file"),
     ],

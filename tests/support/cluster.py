@@ -84,6 +84,7 @@ class Cluster:
         simulation: terraform.Simulation | None = None,
         data_dir: Path | None = None,
         clock: Clock | None = None,
+        watch_filter: str = "",
     ) -> AsyncIterator[Manager]:
         """Run a manager with all controllers until the block ends, then stop it in order."""
         stop = asyncio.Event()
@@ -94,6 +95,7 @@ class Cluster:
             simulation=simulation,
             data_dir=data_dir,
             clock=clock,
+            watch_filter=watch_filter,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(manager.run(stop), name="manager")
@@ -111,10 +113,11 @@ class Cluster:
         simulation: terraform.Simulation | None = None,
         data_dir: Path | None = None,
         clock: Clock | None = None,
+        watch_filter: str = "",
     ) -> Manager:
         """Return a manager with all controllers and an engine, not yet running."""
         manager = Manager(self.config, options, transport=transport, clock=clock)
-        controllers.add_to(manager, enabled=frozenset(CONTROLLERS), cross_namespace=False)
+        controllers.add_to(manager, enabled=frozenset(CONTROLLERS), watch_filter=watch_filter)
         if engine != "external":
             terraform.add_to(
                 manager, engine=engine, data_dir=data_dir or self.data_dir, simulation=simulation

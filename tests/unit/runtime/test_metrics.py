@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 from capt.runtime import Metrics
 
@@ -125,3 +126,18 @@ def test_informer_and_lease_metrics(metrics):
         'capt_cache_read_wait_seconds_count{resource="secrets"} 1.0',
     ):
         assert line in shown
+
+
+def test_state_is_taken_at_once_and_shown_later(metrics):
+    """What only the event loop may read is taken when a scrape begins; its metrics are made when it is rendered."""
+    things = ["a"]
+
+    def take():
+        taken = len(things)
+        return lambda: [GaugeMetricFamily("things", "Things.", value=taken)]
+
+    metrics.add_state(take)
+    render = metrics.prepare()
+    things.append("b")
+    assert b"\nthings 1.0\n" in render()
+    assert b"\nthings 2.0\n" in metrics.render()

@@ -170,3 +170,12 @@ async def test_flush_waits_for_all_but_not_for_ever(api, clock, sink):
         flush = asyncio.create_task(sink.flush(1))
         await clock.advance(1)
         await flush
+
+
+def test_every_recorded_event_is_counted(sink):
+    """The count is of what was recorded, whether or not the API server will take it: failures show by their reason."""
+    counted = []
+    recorder = Recorder(sink, "c", count=lambda *fact: counted.append(fact))
+    recorder.normal(THING, OBJ, "Created", "it was created")
+    recorder.warning(THING, OBJ, "Failed", "no luck")
+    assert counted == [("c", "Normal", "Created"), ("c", "Warning", "Failed")]
