@@ -12,9 +12,13 @@ from capt.api import (
     WORKSPACE_FLAVOURS as WORKSPACE_RESOURCES,
 )
 from capt.api import (
+    CAPTCluster,
+    CAPTControlPlane,
     CaptMachine,
     CaptMachineDeployment,
     CaptMachineSet,
+    Cluster,
+    ClusterV1Beta1,
     ResourceInfo,
     Secret,
     Workspace,
@@ -52,6 +56,12 @@ MACHINE_DEPLOYMENT: Final = kind_of(CaptMachineDeployment)
 TEMPLATE: Final = kind_of(WorkspaceTemplate)
 APPLY: Final = kind_of(WorkspaceTemplateApply)
 SECRET: Final = kind_of(Secret)
+CAPT_CLUSTER: Final = kind_of(CAPTCluster)
+CAPT_CONTROL_PLANE: Final = kind_of(CAPTControlPlane)
+
+# Cluster API's Cluster; where both versions are served, the newer is used
+CLUSTER: Final = kind_of(Cluster)
+CLUSTER_V1BETA1: Final = kind_of(ClusterV1Beta1)
 
 # in order of preference; a flavour is used where the cluster serves it
 WORKSPACE_FLAVOURS: Final[tuple[Kind[Workspace], ...]] = tuple(

@@ -33,7 +33,9 @@ from capt.runtime.logging import get_logger
 from capt.runtime.metrics import Metrics
 from capt.runtime.race import unless
 from capt.runtime.reconcile_loop import ReconcileLoop, one_line
+from capt.runtime.recorder import RIGHTS as EVENT_RIGHTS
 from capt.runtime.recorder import EventSink, Recorder
+from capt.runtime.rights import Right
 from capt.runtime.serving import health_app, metrics_app, parse_bind_address, serve
 from capt.runtime.transport import HttpTransport, Transport
 from capt.runtime.watch_handle import WatchHandle
@@ -189,6 +191,11 @@ class Manager:
         """
         self._check_name(name)
         self._runnables.append(_Runnable(name, run, leader))
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """What controllers and event recorder need at the API server; leader election needs its own beside them."""
+        return (*EVENT_RIGHTS, *(right for each in self._controllers for right in each.all_rights))
 
     @property
     def addresses(self) -> Mapping[str, str]:

@@ -20,9 +20,13 @@ from capt.runtime.clock import Clock, timeout
 from capt.runtime.errors import ApiError, ConfigError, NotFound, raise_for_status
 from capt.runtime.logging import get_logger
 from capt.runtime.resource import Kind, KubeObject, Resource
+from capt.runtime.rights import may
 from capt.runtime.transport import Transport
 
 EVENTS = Resource(group="", version="v1", kind="Event", plural="events")
+
+RIGHTS: Final = (may(EVENTS, "create", "patch"),)
+"""What recording needs at the API server."""
 
 MAX_WAITING: Final = 1000
 """Most distinct events that wait to be written; further ones are dropped. client-go's number."""
