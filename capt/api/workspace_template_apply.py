@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from capt.api.external.workspace import NonEmpty
 from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
 from capt.api.meta import (
     ApiModel,
@@ -18,7 +19,7 @@ from capt.api.meta import (
     Time,
     is_empty,
 )
-from capt.api.schema import AGE, Column
+from capt.api.schema import AGE, Column, Schema
 
 
 class WorkspaceTemplateApplySpec(ApiModel):
@@ -32,6 +33,10 @@ class WorkspaceTemplateApplySpec(ApiModel):
     """Terraform variables that are strings; `${name}` in the template stands for them too."""
     values: JsonObject = Field(default_factory=dict)
     """Terraform variables of any type; a name that `variables` has too takes its value from here."""
+    optional_variables: Annotated[
+        tuple[NonEmpty, ...], Field(exclude_if=is_empty), Schema(max_items=256, list_type="set")
+    ] = ()
+    """Names among `variables` and `values` that the module gets only where it declares them; any other is an error."""
     wait_for_secrets: Annotated[tuple[ObjectReference, ...], Field(exclude_if=is_empty)] = ()
     """Secrets that must exist before the Workspace is made."""
     wait_for_workspaces: Annotated[tuple[ObjectReference, ...], Field(exclude_if=is_empty)] = ()
@@ -47,6 +52,10 @@ class WorkspaceTemplateApplyStatus(ApiModel):
     """The generation that this status describes."""
     workspace_name: str | None = None
     """Name of the Workspace."""
+    workspace_group: str | None = None
+    """API group of the Workspace; once there is one, no other flavour is used, even while this one is not served."""
+    connection_secret_ref: ObjectReference | None = None
+    """Secret that the Workspace writes all outputs to, sensitive ones included."""
     applied: bool = False
     """Whether Terraform has applied what the spec asks for."""
     last_applied_time: Time | None = None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from capt.api import ApiObject
 from capt.controllers.names import PAUSED_ANNOTATION
+from capt.controllers.parent_cluster import Parent
 
 
-def is_paused(obj: ApiObject) -> bool:
-    """Tell whether nothing at all may be done about `obj`.
+def is_paused(obj: ApiObject, parent: Parent | None = None) -> bool:
+    """Tell whether nothing at all may be done about `obj` (contract rule A9).
 
-    The annotation `cluster.x-k8s.io/paused` counts by its presence, whatever its value (the Cluster API
-    contract).
+    The annotation `cluster.x-k8s.io/paused` counts by its presence, whatever its value.
+
+    Args:
+        obj: The object.
+        parent: The Cluster that it belongs to, if there is one; its pause holds for everything that belongs to it.
     """
-    return PAUSED_ANNOTATION in obj.metadata.annotations
+    return PAUSED_ANNOTATION in obj.metadata.annotations or (parent is not None and parent.paused)

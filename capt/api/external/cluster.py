@@ -201,7 +201,7 @@ class DeprecatedStatusV1Beta1(ApiModel):
 class DeprecatedStatus(ApiModel):
     """What earlier versions said."""
 
-    v1beta1: DeprecatedStatusV1Beta1 | None = None
+    v1beta1: Annotated[DeprecatedStatusV1Beta1 | None, Field(alias="v1beta1")] = None
     """What v1beta1 said."""
 
 

@@ -14,10 +14,10 @@ from pydantic import Field
 from capt.api.meta import (
     ApiModel,
     ApiObject,
-    Conditions,
     JsonObject,
     ResourceInfo,
     Text,
+    Time,
     is_empty,
 )
 from capt.api.schema import AGE, Column, Rule, Schema
@@ -169,6 +169,23 @@ class WorkspaceSpec(ApiModel):
     """Secret that receives all outputs, sensitive ones included."""
 
 
+class WorkspaceCondition(ApiModel):
+    """One aspect of a Workspace's state, as Crossplane's providers write it: less strict than metav1.Condition."""
+
+    type: str
+    """Name of the aspect."""
+    status: str
+    """Whether the aspect holds: True, False or Unknown."""
+    reason: Annotated[str, Schema(required=True)] = ""
+    """Why, as one word for programs."""
+    message: Text = ""
+    """Why, as text for people; providers leave it out where there is nothing to say."""
+    last_transition_time: Time
+    """When `status` last changed."""
+    observed_generation: int | None = None
+    """The metadata.generation that the condition was computed from; older providers do not set it."""
+
+
 class WorkspaceObservation(ApiModel):
     """What the provider observed after its last run."""
 
@@ -185,7 +202,11 @@ class WorkspaceStatus(ApiModel):
         default_factory=WorkspaceObservation
     )
     """What the provider observed after its last run."""
-    conditions: Conditions = ()
+    conditions: Annotated[
+        tuple[WorkspaceCondition, ...],
+        Field(exclude_if=is_empty),
+        Schema(list_type="map", list_map_keys=("type",)),
+    ] = ()
     """Ready: the infrastructure exists. Synced: the last run succeeded; its message holds the error text."""
     observed_generation: int | None = None
     """The generation that the provider last looked at; older providers do not set it."""
