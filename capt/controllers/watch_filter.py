@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
+from capt.controllers.names import WATCH_FILTER_LABEL
 from capt.runtime.controller import Controller
 from capt.runtime.errors import NotWatched
 from capt.runtime.informer import Informers
 from capt.runtime.object import Object, Owner
 from capt.runtime.resource import Key, Kind
 from capt.runtime.result import Done, Reconciler, Request, Result
-
-WATCH_LABEL: Final = "cluster.x-k8s.io/watch-filter"
-"""The label of Cluster API's own `--watch-filter`."""
 
 
 class WatchFilter:
@@ -39,7 +37,7 @@ class WatchFilter:
         """Tell whether an object, or one that controls it, carries the label with the value."""
         owner: Object | None = obj
         while owner is not None:
-            if owner.labels.get(WATCH_LABEL) == self._value:
+            if owner.labels.get(WATCH_FILTER_LABEL) == self._value:
                 return True
             owner = self._controller(owner)
         return False

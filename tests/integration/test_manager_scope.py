@@ -8,7 +8,7 @@ from functools import partial
 import aiohttp
 
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT
-from capt.controllers.watch_filter import WATCH_LABEL
+from capt.controllers.names import WATCH_FILTER_LABEL
 from capt.runtime import ManagerOptions
 from tests.support.cluster import NAMESPACE, Cluster, samples
 
@@ -16,8 +16,8 @@ from tests.support.cluster import NAMESPACE, Cluster, samples
 async def test_a_manager_with_a_filter_minds_labelled_objects_and_what_they_make(cluster: Cluster) -> None:
     """A labelled deployment comes up down to its Workspaces, without a label on them; the other one is not touched."""
     template, deployment = samples()
-    mine = {**deployment, "metadata": {"name": "mine", "labels": {WATCH_LABEL: "blue"}}}
-    foreign = {**deployment, "metadata": {"name": "foreign", "labels": {WATCH_LABEL: "green"}}}
+    mine = {**deployment, "metadata": {"name": "mine", "labels": {WATCH_FILTER_LABEL: "blue"}}}
+    foreign = {**deployment, "metadata": {"name": "foreign", "labels": {WATCH_FILTER_LABEL: "green"}}}
     for document, role in ((mine, "mine"), (foreign, "foreign")):
         document["spec"] = {**deployment["spec"], "selector": {"matchLabels": {"role": role}}}
         document["spec"]["template"] = {
