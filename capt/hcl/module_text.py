@@ -1,4 +1,4 @@
-"""What an inline module declares, read with python-hcl2. Pure functions, remembered per text.
+"""What an inline module declares, read with python-hcl2. Pure functions.
 
 The parser gives literals as Python values, quoted templates with their quotes, and every other expression as
 ``${...}``. Modules in Terraform's JSON syntax have no such distinction: there each string is a template.
@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 
@@ -28,6 +27,7 @@ class VariableBlock:
         required: it has no default.
         default: the default, an expression as the parser gives it.
         type: the type expression; "" when there is none.
+        nullable: it may be null; false turns null into the default.
     """
 
     line: int
@@ -35,6 +35,7 @@ class VariableBlock:
     required: bool
     default: Any = None
     type: str = ""
+    nullable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +59,16 @@ class ModuleText:
         variables: by name.
         outputs: by name.
         resources: number of ``resource`` and ``module`` blocks.
+        backend: where the module itself keeps its state: the type of its ``backend`` block, or ``cloud``; "" when it
+            says nothing, and the provider's configuration decides.
     """
 
     variables: Mapping[str, VariableBlock]
     outputs: Mapping[str, OutputBlock]
     resources: int
+    backend: str = ""
 
 
-@lru_cache(maxsize=256)
 def parse(text: str, syntax: str) -> ModuleText:
     """Read a module.
 
@@ -85,6 +88,7 @@ def parse(text: str, syntax: str) -> ModuleText:
                 required="default" not in body,
                 default=body.get("default"),
                 type=str(body.get("type", "")).strip('"').removeprefix("${").removesuffix("}"),
+                nullable=body.get("nullable") is not False,
             )
             for name, body in blocks["variable"]
         },
@@ -93,26 +97,34 @@ def parse(text: str, syntax: str) -> ModuleText:
             for name, body in blocks["output"]
         },
         resources=len(blocks["resource"]) + len(blocks["module"]),
+        backend=next((_backend(name, body) for name, body in blocks["terraform"] if name in _STATE), ""),
     )
 
 
-_BLOCKS = ("variable", "output", "resource", "module")
-_Blocks = dict[str, list[tuple[str, dict[str, Any]]]]
+_BLOCKS = ("variable", "output", "resource", "module", "terraform")
+_STATE = ("backend", "cloud")
+_Blocks = dict[str, list[tuple[str, Any]]]
 
 
 def _hcl_blocks(text: str) -> _Blocks:
-    # both are large, and only the simulated engine needs them
+    # both are large, and a manager whose templates are all remote never needs them
     import hcl2
     from lark.exceptions import LarkError
 
     try:
         content: dict[str, Any] = hcl2.loads(text if text.endswith("\n") else f"{text}\n")
-    except LarkError as error:
+    except (LarkError, RecursionError) as error:
         raise ModuleSyntaxError(str(error)) from error
     return {
         kind: [(name.strip('"'), body) for block in content.get(kind, ()) for name, body in block.items()]
         for kind in _BLOCKS
     }
+
+
+def _backend(name: str, body: Any) -> str:
+    block = body[0] if isinstance(body, list) and body else body
+    kinds = [kind.strip('"') for kind in block] if isinstance(block, dict) else []
+    return name if name == "cloud" else next(iter(kinds), "")
 
 
 def _json_blocks(text: str) -> _Blocks:

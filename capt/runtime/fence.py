@@ -58,6 +58,7 @@ class FencedTransport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - passed on; the transport enforces it
     ) -> Response:
         """Send one request; see :meth:`capt.runtime.transport.Transport.request`.
@@ -70,7 +71,7 @@ class FencedTransport:
             message = f"{method} {path} not sent: this process leads no more"
             raise LeadershipLostError(message)
         return await self._transport.request(
-            method, path, query=query, body=body, content_type=content_type, timeout=timeout
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )
 
     def stream(

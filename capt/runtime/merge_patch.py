@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from capt.runtime.json_patch import equal
+
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return the merge patch that turns ``before`` into ``after``; ``{}`` when they are equal.
@@ -28,7 +30,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
                 patch[name] = inner
         elif isinstance(new, Mapping):
             patch[name] = _without_nulls(new)
-        elif not _equal(old, new):
+        elif not equal(old, new):
             patch[name] = new
     return patch
 
@@ -50,7 +52,7 @@ def overlay(before: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, 
                 patch[name] = _without_nulls(new)
             elif inner := overlay(old, new):
                 patch[name] = inner
-        elif not _equal(old, new):
+        elif not equal(old, new):
             patch[name] = new
     return patch
 
@@ -69,16 +71,6 @@ def apply(target: Any, patch: Any) -> Any:
         else:
             result[name] = apply(result.get(name), value)
     return result
-
-
-def _equal(old: Any, new: Any) -> bool:
-    if isinstance(old, bool) or isinstance(new, bool):
-        return old is new
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return old.keys() == new.keys() and all(_equal(value, new[name]) for name, value in old.items())
-    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
-        return len(old) == len(new) and all(map(_equal, old, new))
-    return bool(old == new)
 
 
 def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:

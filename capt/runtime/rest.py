@@ -59,6 +59,7 @@ class Rest:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Response:
         """Send a request and return its successful answer.
 
@@ -66,7 +67,9 @@ class Rest:
             ApiError: the typed one, after the last try.
         """
         try:
-            return await self._once(method, path, query, body, content_type)
+            return await self._once(
+                method, path, query=query, body=body, content_type=content_type, accept=accept
+            )
         except ApiError as error:
             if not _may_retry(method, error):
                 raise
@@ -80,13 +83,28 @@ class Rest:
             retry=retry_if_exception(lambda error: _may_retry(method, error)),
             reraise=True,
         )
-        return await retrying(self._once, method, path, query, body, content_type)
+        return await retrying(
+            self._once, method, path, query=query, body=body, content_type=content_type, accept=accept
+        )
 
     async def _once(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        content_type: str,
+        accept: str,
     ) -> Response:
         answer = await self.transport.request(
-            method, path, query=query, body=body, content_type=content_type, timeout=REQUEST_TIMEOUT
+            method,
+            path,
+            query=query,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            timeout=REQUEST_TIMEOUT,
         )
         warning = answer.headers.get("Warning")
         if warning is not None and warning not in self._warned and len(self._warned) < 1000:

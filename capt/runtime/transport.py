@@ -65,6 +65,7 @@ class Transport(Protocol):
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - the implementation enforces it on the connection
     ) -> Response:
         """Send one request and return the answer, whatever its status.
@@ -75,6 +76,7 @@ class Transport(Protocol):
             query: query parameters, not escaped.
             body: the request's body.
             content_type: of the body.
+            accept: in which form the answer is wanted.
             timeout: seconds for the whole exchange.
 
         Raises:
@@ -158,11 +160,12 @@ class HttpTransport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp enforces it, and the error says which it was
     ) -> Response:
         """Send one request; see :meth:`Transport.request`."""
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
-        headers = {"Content-Type": content_type} if body is not None else {}
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         sessions = self._connections.sessions()
         async with self._exchange(
             sessions.requests, method, path, query=query, headers=headers, limits=limits, data=body

@@ -10,7 +10,6 @@ All chance comes from a seed, the Workspace's name and a counter, so that a run 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import random
@@ -22,6 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from capt.hcl import ModuleReader, ModuleSyntaxError, ModuleText
 from capt.runtime import Clock
 from capt.terraform import evaluation, files
 from capt.terraform.executor import (
@@ -32,7 +32,6 @@ from capt.terraform.executor import (
     TerraformError,
     WorkspaceInput,
 )
-from capt.terraform.module_text import ModuleSyntaxError, ModuleText, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +82,7 @@ class SimulatedExecutor:
         self._directory = directory
         self._standing: dict[str, _Standing] = {}
         self._rolls: Counter[tuple[str, str]] = Counter()
-        # one at a time, so that a module that fifty Workspaces share is parsed once
-        self._parsing = asyncio.Lock()
+        self._modules = ModuleReader()
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in directory.glob("*.json"):
@@ -154,9 +152,7 @@ class SimulatedExecutor:
             # a module that is not here has outputs that nobody can know
             return _Standing(fingerprint=_fingerprint(workspace), resources=1, outputs={})
         try:
-            async with self._parsing:
-                # the parser takes seconds at first and milliseconds for each new module
-                module = await asyncio.to_thread(parse, workspace.module, workspace.inline_format)
+            module = await self._modules.read(workspace.module, workspace.inline_format)
         except ModuleSyntaxError as error:
             raise TerraformError(Stage.INIT, f"\nError: Invalid configuration\n\n{error}\n") from error
         variables = _variables(workspace, module)

@@ -67,6 +67,7 @@ class MemoryApi:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = 30.0,  # noqa: ASYNC109 - the Protocol's
     ) -> Response:
         self.requests.append((method, path))

@@ -133,6 +133,7 @@ class Request:
     query: Mapping[str, str]
     content: Any
     content_type: str
+    accept: str
 
 
 @dataclass
@@ -177,10 +178,11 @@ class ScriptedTransport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = 30.0,  # noqa: ASYNC109 - part of the Protocol
     ) -> Response:
         content = json.loads(body) if body is not None else None
-        request = Request(method, path, dict(query or {}), content, content_type)
+        request = Request(method, path, dict(query or {}), content, content_type, accept)
         self.requests.append(request)
         return self.respond(request)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from capt.terraform.module_text import ModuleSyntaxError, OutputBlock, parse
+from capt.hcl import ModuleSyntaxError, OutputBlock, parse
 
 HCL = """
 # a comment with variable "not_this_one" {}

@@ -363,3 +363,29 @@ async def test_a_missing_optional_kind_reads_as_empty():
         client = Client(transport, informers, clock=clock)
         assert await client.get(THING, "default", "a") is None
         assert await client.list(THING) == []
+
+
+async def test_a_json_patch_names_version_and_object():
+    """What a merge patch cannot say is sent as operations, under the version that it was computed from."""
+    async with cluster(manifest("a", 1)) as run:
+        run.answers(answer(manifest("a", 2)))
+        operations = [{"op": "add", "path": "/spec/size", "value": None}]
+        await run.client.json_patch(THING, "default", "a", operations, resource_version="1", uid="u")
+        assert run.last.content_type == "application/json-patch+json"
+        assert run.last.content == [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": "1"},
+            {"op": "replace", "path": "/metadata/uid", "value": "u"},
+            *operations,
+        ]
+        run.answers(refusal(409, "Conflict"))
+        with pytest.raises(Conflict):
+            await run.client.json_patch(THING, "default", "a", operations, resource_version="1", uid="u")
+
+
+async def test_existence_is_asked_for_without_contents():
+    """Only metadata is asked for: what a Secret holds stays where it is."""
+    async with cluster() as run:
+        run.answers(answer(manifest("a", 1)), refusal(404, "NotFound"))
+        assert await run.client.exists(THING, "default", "a")
+        assert run.last.accept == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        assert not await run.client.exists(THING, "default", "b")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from capt.hcl import parse
 from capt.terraform import evaluation
-from capt.terraform.module_text import parse
 
 UID = "5f0c7f3e-9f4e-4a59-8f5b-0d2a7c1b9e11"
 VARIABLES = {"name": "node", "count": 3, "tags": {"env": "dev", "zone-a": [1, 2]}, "on": True}
