@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capt.api import CaptMachine, CaptMachineDeployment, CaptMachineSet, Condition, Workspace
+from capt.api import (
+    CaptMachine,
+    CaptMachineDeployment,
+    CaptMachineSet,
+    Condition,
+    Workspace,
+    WorkspaceCondition,
+)
 from capt.runtime import find_condition, is_true
 
 
@@ -117,7 +124,7 @@ def _owned(machine: CaptMachine, machine_set: CaptMachineSet) -> bool:
     return owner is not None and owner.uid == machine_set.metadata.uid
 
 
-def _state(deleting: bool, conditions: Sequence[Condition]) -> str:
+def _state(deleting: bool, conditions: Sequence[Condition | WorkspaceCondition]) -> str:
     if deleting:
         return "Deleting"
     ready = find_condition(conditions, "Ready")
@@ -126,5 +133,5 @@ def _state(deleting: bool, conditions: Sequence[Condition]) -> str:
     return "Ready" if ready.status == "True" else ready.reason or "NotReady"
 
 
-def _message(condition: Condition | None) -> str:
+def _message(condition: Condition | WorkspaceCondition | None) -> str:
     return condition.message.splitlines()[0] if condition and condition.message else ""

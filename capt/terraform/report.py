@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
-from capt.api import Condition, Workspace, WorkspaceObservation, WorkspaceStatus
+from capt.api import Workspace, WorkspaceCondition, WorkspaceObservation, WorkspaceStatus
 from capt.runtime import set_condition
 from capt.terraform.executor import Output, Stage, TerraformError
 
@@ -132,7 +132,7 @@ def _with(
             status, reason, message = said
             conditions = set_condition(
                 conditions,
-                Condition(
+                WorkspaceCondition(
                     type=kind,
                     status=status,
                     reason=reason,

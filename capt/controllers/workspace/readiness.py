@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from capt.api import Condition, Workspace, WorkspaceStatus
+from capt.api import Workspace, WorkspaceCondition, WorkspaceStatus
 from capt.controllers.manifest import to_manifest
 from capt.controllers.workspace.envelope import readable
 from capt.runtime.conditions import find_condition
@@ -113,7 +113,11 @@ def spec_written(status: WorkspaceStatus, now: datetime) -> dict[str, str]:
 
 
 def _doubt(
-    workspace: Workspace, conditions: tuple[Condition | None, Condition], *, now: datetime, settle: float
+    workspace: Workspace,
+    conditions: tuple[WorkspaceCondition | None, WorkspaceCondition],
+    *,
+    now: datetime,
+    settle: float,
 ) -> float | None:
     """Return None if the conditions are about the current spec, else the seconds until they are believed (0: never)."""
     seen = [c.observed_generation for c in conditions if c is not None and c.observed_generation]

@@ -155,7 +155,8 @@ def test_conditions_merge_by_type(model):
         "map",
         ["type"],
     )
-    assert conditions["items"]["required"] == ["type", "status", "reason", "message", "lastTransitionTime"]
+    message = [] if model is Workspace else ["message"]  # Crossplane's providers leave it out
+    assert conditions["items"]["required"] == ["type", "status", "reason", *message, "lastTransitionTime"]
 
 
 @by_kind

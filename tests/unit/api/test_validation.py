@@ -287,7 +287,7 @@ async def test_status_takes_conditions_and_outputs_of_any_type(api, name):
 
 
 async def test_a_workspace_of_ours_takes_what_the_provider_takes(api, name):
-    """Our Workspace CRD accepts a provider's object: unknown observations are kept."""
+    """Our Workspace CRD accepts a provider's object: conditions without a message, observations of the future."""
     path = f"/apis/{Workspace.RESOURCE.api_version}/workspaces"
     body = {
         "apiVersion": Workspace.RESOURCE.api_version,
@@ -304,7 +304,14 @@ async def test_a_workspace_of_ours_takes_what_the_provider_takes(api, name):
         "managementPolicies": ["*"],
     }
 
-    status = {"atProvider": {"outputs": {"a": 1, "b": [True]}, "checksum": "c", "future": {"x": 1}}}
+    since = "2026-01-01T00:00:00Z"
+    status = {
+        "atProvider": {"outputs": {"a": 1, "b": [True]}, "checksum": "c", "future": {"x": 1}},
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "Available", "lastTransitionTime": since},
+            {"type": "Synced", "status": "True", "reason": "ReconcileSuccess", "lastTransitionTime": since},
+        ],
+    }
     answer = await api.request("PATCH", f"{path}/{name}/status", {"status": status}, MERGE_PATCH)
 
     assert answer.status == 200, answer.body
