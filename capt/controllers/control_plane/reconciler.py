@@ -1,0 +1,444 @@
+"""Makes the control plane of a Cluster, and carries back where it answers and how to log in.
+
+The reconciler acts and reports; what is to be done is decided by its neighbours: `plan` for the
+WorkspaceTemplateApplies, `phases` for the phase, `secrets` for the Secrets, `status` for what is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from capt.api import (
+    APIEndpoint,
+    CAPTControlPlane,
+    CAPTControlPlaneStatus,
+    WorkspaceTemplateApply,
+)
+from capt.controllers import names, ownership
+from capt.controllers.control_plane.applies import Applies
+from capt.controllers.control_plane.credentials import SECRET_RETRY, Credentials
+from capt.controllers.control_plane.credentials import Result as SecretsResult
+from capt.controllers.control_plane.deletion import delete_applies, delete_machines
+from capt.controllers.control_plane.endpoint import RefusedEndpoint, parse_endpoint
+from capt.controllers.control_plane.outputs import ENDPOINT, Outputs
+from capt.controllers.control_plane.phases import (
+    Observation,
+    Obstacle,
+    Phase,
+    Progress,
+    Timeouts,
+    Verdict,
+    Work,
+    transition,
+)
+from capt.controllers.control_plane.plan import (
+    Keep,
+    Update,
+    control_plane_wish,
+    fargate_wish,
+    kubeconfig_wish,
+    plan_apply,
+    progress,
+    spot_role_wish,
+)
+from capt.controllers.control_plane.status import (
+    Facts,
+    Line,
+    has_changed_phase,
+    is_rolling_out,
+    report,
+    report_deletion,
+    report_waiting_for_cluster,
+)
+from capt.controllers.control_plane.surroundings import (
+    Network,
+    network_of,
+)
+from capt.controllers.control_plane.variables import Variables, control_plane_variables, region_of
+from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE
+from capt.controllers.manifest import to_manifest
+from capt.controllers.parent_cluster import News, Parent, find_parent, tell, write
+from capt.controllers.pausing import is_paused
+from capt.runtime import ApiError, BadRequest, Conflict, Forbidden, Invalid, finalizers
+from capt.runtime.client import Client
+from capt.runtime.clock import Clock
+from capt.runtime.conditions import find_condition
+from capt.runtime.recorder import Recorder
+from capt.runtime.result import After, Done, Request, Result
+
+_TRIES: Final = 5
+_REFUSALS: Final = (Invalid, BadRequest, Forbidden)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What one reconcile looks at.
+
+    Attributes:
+        control_plane: The control plane.
+        parent: Its Cluster.
+        network: Its VPC.
+        inputs: Terraform variables.
+    """
+
+    control_plane: CAPTControlPlane
+    parent: Parent
+    network: Network
+    inputs: Variables
+
+    @property
+    def namespace(self) -> str:
+        return self.control_plane.metadata.namespace or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """What came of the WorkspaceTemplateApply of the control plane.
+
+    Attributes:
+        apply: The apply, if there is one.
+        obstacle: What keeps it from being made or changed.
+        progress: How far Terraform is.
+    """
+
+    apply: WorkspaceTemplateApply | None = None
+    obstacle: Obstacle | None = None
+    progress: Progress | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.progress is not None and self.progress.work is Work.DONE
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return to_manifest(self.apply.status).get("outputs", {}) if self.apply is not None else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What came of endpoint and Secrets.
+
+    Attributes:
+        control_plane: The control plane, with its endpoint.
+        endpoint: What the outputs say.
+        has_secret: Whether the connection Secret is there.
+        secrets: What came of the Secrets; None when nothing was done about them.
+        problem: Why the endpoint could not be written.
+        error: What is to be raised when everything has been told.
+    """
+
+    control_plane: CAPTControlPlane
+    endpoint: APIEndpoint | RefusedEndpoint | None = None
+    has_secret: bool = False
+    secrets: SecretsResult | None = None
+    problem: str = ""
+    error: ApiError | None = None
+
+
+class CaptControlPlaneReconciler:
+    """Reconciles CAPTControlPlanes.
+
+    Args:
+        client: Reads and writes.
+        recorder: Tells events.
+        clock: The time.
+    """
+
+    def __init__(self, client: Client, recorder: Recorder, clock: Clock) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._clock = clock
+        self._credentials = Credentials(client)
+        self._applies = Applies(client)
+
+    async def reconcile(self, request: Request) -> Result:
+        """Bring one control plane a step further, and say how far it is.
+
+        Raises:
+            ApiError: A read or a write failed; what could be told has been.
+        """
+        control_plane = await self._client.get(CAPT_CONTROL_PLANE, request.namespace, request.name)
+        if control_plane is None or is_paused(control_plane):
+            return Done()
+        parent = await find_parent(self._client, control_plane)
+        if parent is not None and parent.paused:
+            return Done()
+        if control_plane.metadata.deletion_timestamp is not None:
+            return await self.reconcile_delete(control_plane, parent)
+        if parent is None:
+            status = report_waiting_for_cluster(control_plane, self._clock.now())
+            await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
+            return Done()
+        control_plane = await finalizers.add(
+            self._client, CAPT_CONTROL_PLANE, control_plane, names.CONTROL_PLANE_FINALIZER
+        )
+        network = await network_of(self._client, parent)
+        seen = _Seen(
+            control_plane=control_plane,
+            parent=parent,
+            network=network,
+            inputs=control_plane_variables(control_plane, parent.name, network.capt_cluster),
+        )
+        standing = await self.reconcile_workspace(seen)
+        outcome = _Outcome(control_plane=control_plane)
+        # a token is renewed while Terraform works, too
+        if standing.done or control_plane.status.initialized:
+            outcome = await self.handle_ready_status(seen, standing)
+        return await self._tell(replace(seen, control_plane=outcome.control_plane), standing, outcome)
+
+    async def reconcile_workspace(self, seen: _Seen) -> _Standing:
+        """Make or change the WorkspaceTemplateApply of the control plane, and return how far it is.
+
+        Without its VPC, nothing is made, and nothing that stands is changed.
+        """
+        wish = control_plane_wish(seen.control_plane, seen.inputs)
+        found = await self._client.get(APPLY, seen.namespace, wish.name)
+        if found is None and seen.network.lacks:
+            return _Standing()
+        plan = plan_apply(wish, found, seen.control_plane)
+        held = ""
+        if isinstance(plan, Update) and seen.network.lacks:
+            plan, held = Keep(), seen.network.lacks
+        apply, plan = await self._applies.carry_out(wish, seen.control_plane, found, plan)
+        if isinstance(plan, Obstacle):
+            return _Standing(apply=apply, obstacle=plan)
+        return _Standing(apply=apply, progress=progress(apply, held) if apply is not None else None)
+
+    async def handle_ready_status(self, seen: _Seen, standing: _Standing) -> _Outcome:
+        """Carry the endpoint to the control plane and to its Cluster, and write the Secrets (seed 004).
+
+        Both places are compared with what Terraform put out at every reconcile, so an update that was interrupted
+        between them is completed by the next one.
+        """
+        control_plane = seen.control_plane
+        if standing.apply is None:
+            return _Outcome(control_plane=control_plane)
+        try:
+            outputs = await self._credentials.outputs(standing.apply, seen.namespace)
+        except ApiError as error:
+            problem = f"the outputs cannot be read: {error.message}"
+            return _Outcome(control_plane=control_plane, problem=problem, error=error)
+        endpoint = _endpoint(outputs)
+        outcome = _Outcome(control_plane=control_plane, endpoint=endpoint, has_secret=outputs.has_secret)
+        if isinstance(endpoint, RefusedEndpoint):
+            return outcome
+        try:
+            control_plane = await self._write_endpoint(control_plane, seen.parent, endpoint)
+        except ApiError as error:
+            problem = f"the endpoint {endpoint} cannot be written: {error.message}"
+            return replace(outcome, problem=problem, error=error)
+        outcome = replace(outcome, control_plane=control_plane)
+        if not outputs.has_secret:
+            return outcome
+        try:
+            secrets = await self.reconcile_secrets(
+                replace(seen, control_plane=control_plane), standing, endpoint, outputs
+            )
+        except ApiError as error:
+            line = Line(status="False", reason="SecretReconciliationFailed", message=error.message)
+            return replace(outcome, secrets=SecretsResult(line=line), error=error)
+        return replace(outcome, secrets=secrets)
+
+    async def reconcile_secrets(
+        self, seen: _Seen, standing: _Standing, endpoint: APIEndpoint, outputs: Outputs
+    ) -> SecretsResult:
+        """Write the kubeconfigs and the certificate authority of the Cluster.
+
+        Raises:
+            ApiError: A Secret could not be read or written.
+        """
+        control_plane = seen.control_plane
+        kubeconfig_outputs = None
+        wish = kubeconfig_wish(control_plane, seen.inputs, standing.outputs)
+        if wish is not None:
+            problem = await self._applies.bring(wish, seen.control_plane)
+            apply = await self._client.get(APPLY, seen.namespace, wish.name)
+            if problem or apply is None:
+                message = f"the template for the kubeconfig: {problem or 'it is about to be applied'}"
+                line = Line(status="False", reason="WaitingForKubeconfig", message=message)
+                return SecretsResult(line=line)
+            kubeconfig_outputs = await self._credentials.outputs(apply, seen.namespace)
+        return await self._credentials.reconcile(
+            control_plane,
+            seen.parent.name,
+            endpoint,
+            outputs,
+            kubeconfig_outputs,
+            region=region_of(control_plane, seen.network.capt_cluster),
+        )
+
+    async def set_failed_status(
+        self, seen: _Seen, verdict: Verdict, status: CAPTControlPlaneStatus
+    ) -> CAPTControlPlane:
+        """Tell that a control plane failed: in its status, by an event, and, when it is terminal, to its Cluster."""
+        old = seen.control_plane
+        written = await self._client.patch_status(CAPT_CONTROL_PLANE, old, status)
+        if has_changed_phase(old.status, status):
+            self._recorder.warning(CAPT_CONTROL_PLANE, old, verdict.reason, verdict.message)
+        await self._tell_cluster(seen, status)
+        return written
+
+    async def reconcile_delete(self, control_plane: CAPTControlPlane, parent: Parent | None) -> Result:
+        """Take the next step of a deletion: machines, then what stands on the control plane, then itself."""
+        if names.CONTROL_PLANE_FINALIZER not in control_plane.metadata.finalizers:
+            return Done()
+        if not ownership.is_orphaning(control_plane):
+            waiting = await delete_machines(self._client, control_plane, parent)
+            waiting = waiting or await delete_applies(self._client, control_plane)
+            if waiting is not None:
+                status = report_deletion(control_plane, *waiting, self._clock.now())
+                await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
+                if control_plane.status.phase != Phase.DELETING:
+                    self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "Deleting", waiting[1])
+                return Done()
+        await finalizers.remove(
+            self._client, CAPT_CONTROL_PLANE, control_plane, names.CONTROL_PLANE_FINALIZER
+        )
+        return Done()
+
+    async def _write_endpoint(
+        self, control_plane: CAPTControlPlane, parent: Parent, endpoint: APIEndpoint
+    ) -> CAPTControlPlane:
+        if control_plane.spec.control_plane_endpoint != endpoint:
+            desired = {"spec": {"controlPlaneEndpoint": to_manifest(endpoint)}}
+            control_plane = await _past_conflicts(
+                lambda: self._client.apply_difference(CAPT_CONTROL_PLANE, control_plane, desired)
+            )
+            message = f"the API server is reached at {endpoint}"
+            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "EndpointUpdated", message)
+        patches = tell(parent, control_plane, News(role="controlPlane", ready=False, endpoint=endpoint))
+        await _past_conflicts(lambda: write(self._client, parent, patches))
+        return control_plane
+
+    async def _optional_templates(self, seen: _Seen, standing: _Standing, *, ready: bool) -> Line | None:
+        """Make what is optional; what comes of it is told, and holds nothing up."""
+        fargate = fargate_wish(seen.control_plane, seen.inputs, standing.outputs)
+        wishes = {"role for EC2 Spot": spot_role_wish(seen.control_plane), "Fargate profiles": fargate}
+        wanted = {what: wish for what, wish in wishes.items() if wish is not None}
+        if not wanted:
+            return None
+        problems: list[str] = []
+        for what, wish in wanted.items():
+            if wish is fargate and not ready:
+                problems.append(f"{what}: made when the control plane is ready")
+                continue
+            try:
+                problem = await self._applies.bring(wish, seen.control_plane)
+            except _REFUSALS as error:
+                problem = error.message
+            if problem:
+                problems.append(f"{what}: {problem}")
+        if problems:
+            return Line(status="False", reason="OptionalTemplateNotReady", message="; ".join(problems))
+        return Line(status="True", reason="Applied", message="all optional templates have been applied")
+
+    async def _tell(self, seen: _Seen, standing: _Standing, outcome: _Outcome) -> Result:
+        control_plane, now = seen.control_plane, self._clock.now()
+        endpoint = outcome.endpoint if isinstance(outcome.endpoint, APIEndpoint) else None
+        found = standing.progress
+        if found is not None:
+            found = replace(found, has_secret=outcome.has_secret, endpoint=outcome.endpoint)
+        verdict = transition(
+            Observation(
+                now=now,
+                was=_phase(control_plane.status),
+                initialized=control_plane.status.initialized,
+                unready_since=_unready_since(control_plane.status) or now,
+                obstacle=standing.obstacle,
+                waiting_for_vpc=seen.network.lacks if standing.apply is None else "",
+                progress=found,
+                update_error=outcome.problem,
+                update_refused=isinstance(outcome.error, _REFUSALS),
+                timeouts=_timeouts(control_plane),
+            )
+        )
+        ready = verdict.phase is Phase.READY
+        facts = Facts(
+            apply=standing.apply,
+            done=standing.done,
+            endpoint=endpoint,
+            secrets=outcome.secrets.line if outcome.secrets is not None else None,
+            optional=await self._optional_templates(seen, standing, ready=ready),
+            now=now,
+        )
+        status = report(control_plane, verdict, facts)
+        if verdict.phase is Phase.FAILED:
+            await self.set_failed_status(seen, verdict, status)
+        else:
+            await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
+            self._tell_events(control_plane, verdict, status)
+            await self._tell_cluster(seen, status)
+        if outcome.error is not None:
+            raise outcome.error
+        rechecks = [verdict.recheck, outcome.secrets.recheck if outcome.secrets is not None else None]
+        if standing.done and not outcome.has_secret:
+            rechecks.append(SECRET_RETRY)
+        recheck = min((each for each in rechecks if each is not None), default=None)
+        return Done() if recheck is None else After(recheck, "control plane")
+
+    async def _tell_cluster(self, seen: _Seen, status: CAPTControlPlaneStatus) -> None:
+        news = News(
+            role="controlPlane",
+            ready=status.ready and status.initialized,
+            failure_reason=status.failure_reason,
+            failure_message=status.failure_message,
+        )
+        patches = tell(seen.parent, seen.control_plane, news)
+        await _past_conflicts(lambda: write(self._client, seen.parent, patches))
+
+    def _tell_events(
+        self, control_plane: CAPTControlPlane, verdict: Verdict, status: CAPTControlPlaneStatus
+    ) -> None:
+        old = control_plane.status
+        if has_changed_phase(old, status):
+            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, verdict.phase.value, verdict.message)
+        if is_rolling_out(status) and not is_rolling_out(old):
+            condition = find_condition(status.conditions, "RollingOut")
+            message = condition.message if condition is not None else ""
+            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "RollingOut", message)
+        if is_rolling_out(old) and not is_rolling_out(status):
+            message = f"version {status.version} runs"
+            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "RolledOut", message)
+
+
+async def _past_conflicts(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Try again at once after a conflict: a patch of fields that are ours alone is right on any version (seed 004)."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await attempt()
+        except Conflict:
+            continue
+    return await attempt()
+
+
+def _endpoint(outputs: Outputs) -> APIEndpoint | RefusedEndpoint:
+    text = outputs.get(ENDPOINT)
+    if not text:
+        return RefusedEndpoint(problem=f"output {ENDPOINT} is missing")
+    return parse_endpoint(text)
+
+
+def _phase(status: CAPTControlPlaneStatus) -> Phase | None:
+    return Phase(status.phase) if status.phase in set(Phase) else None
+
+
+def _unready_since(status: CAPTControlPlaneStatus) -> Any:
+    ready = find_condition(status.conditions, "Ready")
+    return ready.last_transition_time if ready is not None and ready.status == "False" else None
+
+
+def _timeouts(control_plane: CAPTControlPlane) -> Timeouts:
+    config = control_plane.spec.control_plane_config
+    if config is None or config.timeouts is None:
+        return Timeouts()
+    minutes = config.timeouts
+    return Timeouts(
+        control_plane=timedelta(minutes=minutes.control_plane_timeout),
+        vpc=timedelta(minutes=minutes.vpc_ready_timeout),
+        secret=timedelta(minutes=minutes.secret_timeout),
+    )
