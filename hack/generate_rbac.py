@@ -24,6 +24,7 @@ from capt.runtime.leader_election import rights as election_rights
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 HEADER = "# Generated from the rights that the controllers declare by hack/generate_rbac.py (make rbac). Do not edit.\n"
 NAMESPACE = "capt-system"
+SERVICE_ACCOUNT = "capt-manager"
 GROUP = "rbac.authorization.k8s.io"
 # the order in which kubectl and people name them
 _VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
@@ -116,7 +117,7 @@ def role(kind: str, name: str, rights: Iterable[Right], *, namespace: str = "") 
             "kind": f"{kind}Binding",
             "metadata": metadata,
             "roleRef": {"apiGroup": GROUP, "kind": kind, "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "capt-manager", "namespace": NAMESPACE}],
+            "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}],
         },
     ]
 

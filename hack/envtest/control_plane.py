@@ -84,7 +84,7 @@ class ControlPlane:
         async with self.session() as http, http.post(self.url + path, json=body) as answer:
             answer.raise_for_status()
             token = (await answer.json())["status"]["token"]
-        return self._kubeconfig(name, {"token": token})
+        return self._kubeconfig(name, {"token": token}, namespace)
 
     def session(self) -> aiohttp.ClientSession:
         """Return an HTTP session of the superuser."""
@@ -104,14 +104,18 @@ class ControlPlane:
         """Count the requests of each user agent."""
         return Counter(event.get("userAgent", "") for event in self.audit())
 
-    def _kubeconfig(self, user: str, credentials: dict[str, str]) -> dict[str, Any]:
+    def _kubeconfig(
+        self, user: str, credentials: dict[str, str], namespace: str = "default"
+    ) -> dict[str, Any]:
         cluster = {"server": self.url, "certificate-authority-data": base64.b64encode(self.ca_pem).decode()}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "envtest", "cluster": cluster}],
             "users": [{"name": user, "user": credentials}],
-            "contexts": [{"name": "envtest", "context": {"cluster": "envtest", "user": user}}],
+            "contexts": [
+                {"name": "envtest", "context": {"cluster": "envtest", "user": user, "namespace": namespace}}
+            ],
             "current-context": "envtest",
         }
 

@@ -22,7 +22,7 @@ FAST = 20  # the time between two reconciles of one object is most of what a rol
 
 async def run_until_crash(cluster: Cluster, crash: Crash) -> None:
     """Run a manager until it dies, or until the rollout is complete without a crash."""
-    async with HttpTransport(cluster.config, user_agent="capt/test") as transport:
+    async with HttpTransport(cluster.manager_config, user_agent="capt/test") as transport:
         manager = cluster.new_manager(transport=CrashingTransport(transport, crash), clock=FastClock(FAST))
         running = asyncio.ensure_future(manager.run(asyncio.Event()))
         dead = asyncio.ensure_future(crash.happened.wait())

@@ -60,7 +60,7 @@ async def engine(
     simulation: Simulation | None = None,
 ) -> AsyncIterator[None]:
     """Run a manager with nothing but the engine."""
-    manager = Manager(cluster.config, QUIET)
+    manager = Manager(cluster.manager_config, QUIET)
     terraform.add_to(
         manager,
         engine="terraform" if kind == "terraform" else "simulated",
@@ -420,8 +420,8 @@ async def test_killed_at_any_write(cluster: Cluster, when: Literal["before", "af
         name = f"node-{number}"
         crash = Crash(at=number, when=when)
         await cluster.client.create(WORKSPACE, body(name))
-        async with HttpTransport(cluster.config, user_agent="capt/test") as transport:
-            manager = Manager(cluster.config, QUIET, transport=EngineTransport(transport, crash))
+        async with HttpTransport(cluster.manager_config, user_agent="capt/test") as transport:
+            manager = Manager(cluster.manager_config, QUIET, transport=EngineTransport(transport, crash))
             terraform.add_to(manager, engine="terraform", data_dir=cluster.data_dir)
             running = asyncio.ensure_future(manager.run(asyncio.Event()))
             dead = asyncio.ensure_future(crash.happened.wait())

@@ -13,7 +13,7 @@ DEPLOYMENT = "worker-deployment"
 
 async def test_the_second_manager_takes_over(cluster: Cluster) -> None:
     """While the first leads the second writes nothing; when the first stops, the second goes on within a second."""
-    options = replace(QUIET, leader_elect=True, leader_election_namespace=NAMESPACE)
+    options = replace(QUIET, leader_elect=True)
     async with contextlib.AsyncExitStack() as later:
         async with cluster.manager(options=replace(options, identity="first")) as first:
             await first.wait_leading()

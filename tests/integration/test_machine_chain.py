@@ -373,7 +373,7 @@ async def test_refused_creations_show_and_heal(cluster: Cluster) -> None:
         return refusing and method == "POST" and path.endswith("/captmachines")
 
     async with (
-        HttpTransport(cluster.config) as transport,
+        HttpTransport(cluster.manager_config) as transport,
         cluster.manager(transport=RefusingTransport(transport, creates_machines)),
     ):
         await cluster.apply(*samples())

@@ -165,7 +165,7 @@ async def test_a_missing_definition_is_named_and_waited_for(tmp_path: Path) -> N
 async def test_any_api_server_will_do(cluster: Cluster, tmp_path: Path) -> None:
     """Given a kubeconfig, the process brings the samples to Ready on somebody else's API server."""
     kubeconfig = tmp_path / "kubeconfig"
-    cluster.write_kubeconfig(kubeconfig)
+    cluster.write_manager_kubeconfig(kubeconfig)
     flags = (
         "--kubeconfig",
         str(kubeconfig),

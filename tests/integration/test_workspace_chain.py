@@ -44,7 +44,7 @@ either_provider = pytest.mark.parametrize(
 
 @contextlib.asynccontextmanager
 async def chain(cluster: Cluster, *, clock: Clock | None = None) -> AsyncIterator[Manager]:
-    manager = Manager(cluster.config, QUIET, clock=clock)
+    manager = Manager(cluster.manager_config, QUIET, clock=clock)
     controllers.add_to(manager, enabled=CHAIN, cross_namespace=False)
     async with running(manager):
         yield manager

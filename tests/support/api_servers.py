@@ -1,18 +1,25 @@
 """The API server that integration tests run against: the embedded one, or a real kube-apiserver.
 
 `CAPT_TEST_APISERVER=real` (`make test-envtest`) chooses the real one. It is started once per process and swept
-between tests; the embedded one is quick enough for each test to have its own.
+between tests; the embedded one is quick enough for each test to have its own. On the real one managers are the
+ServiceAccount of `manifests/rbac` and have its role only; with `CAPT_TEST_AUDIT` its audit log is kept in that folder,
+for `hack/check_rbac.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol
+
+import yaml
 
 from capt.api import Event, Lease, Secret
 from capt.controllers.kinds import (
@@ -25,8 +32,18 @@ from capt.controllers.kinds import (
     kind_of,
 )
 from capt.embedded import ApiServer, AuditEvent, ServerOptions
-from capt.runtime import Client, ClusterConfig, HttpTransport, Kind, NotFound, SystemClock
+from capt.runtime import (
+    Client,
+    ClusterConfig,
+    HttpTransport,
+    Kind,
+    NotFound,
+    Resource,
+    SystemClock,
+    raise_for_status,
+)
 from hack.envtest import ControlPlane, control_plane
+from tests.support import project
 
 _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
     *(
@@ -34,6 +51,15 @@ _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
         for kind in (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, TEMPLATE, *WORKSPACE_FLAVOURS)
     ),
     *((kind_of(model), "default") for model in (Secret, Event, Lease)),
+    (kind_of(Lease), "capt-system"),
+)
+_ACCOUNT = ("capt-system", "capt-manager")
+_GRANTED = (
+    "manager/namespace.yaml",
+    "rbac/service_account.yaml",
+    "rbac/manager_role.yaml",
+    "rbac/leader_election_role.yaml",
+    "terraform/engine_role.yaml",
 )
 
 _POLL_SECONDS = 0.05
@@ -46,6 +72,9 @@ class Api(Protocol):
 
     def kubeconfig(self) -> dict[str, Any]:
         """Return a superuser's kubeconfig."""
+
+    def manager_kubeconfig(self) -> dict[str, Any]:
+        """Return a kubeconfig with the rights of a manager, where the server knows rights."""
 
     def audit(self) -> list[AuditEvent]:
         """Return every request of this test that came to its end."""
@@ -60,6 +89,9 @@ class EmbeddedApi:
     def kubeconfig(self) -> dict[str, Any]:
         return self._server.kubeconfig()
 
+    def manager_kubeconfig(self) -> dict[str, Any]:
+        return self._server.kubeconfig()
+
     def audit(self) -> list[AuditEvent]:
         return list(self._server.audit)
 
@@ -67,12 +99,16 @@ class EmbeddedApi:
 class RealApi:
     """A real kube-apiserver, whose audit log is read from where this test began."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, manager_kubeconfig: dict[str, Any]) -> None:
         self._plane = plane
+        self._manager_kubeconfig = manager_kubeconfig
         self._before = len(plane.audit())
 
     def kubeconfig(self) -> dict[str, Any]:
         return self._plane.kubeconfig()
+
+    def manager_kubeconfig(self) -> dict[str, Any]:
+        return self._manager_kubeconfig
 
     def audit(self) -> list[AuditEvent]:
         return [_audit_event(event) for event in self._plane.audit()[self._before :]]
@@ -86,7 +122,7 @@ async def api(plane: ControlPlane | None) -> AsyncIterator[Api]:
             yield EmbeddedApi(server)
     else:
         try:
-            yield RealApi(plane)
+            yield RealApi(plane, await plane.service_account_kubeconfig(*_ACCOUNT))
         finally:
             await _sweep(plane)
 
@@ -103,6 +139,7 @@ def shared_plane() -> Iterator[ControlPlane | None]:
         stop = asyncio.Event()
         try:
             async with control_plane() as plane:
+                await _grant(plane)
                 started.set_result((plane, asyncio.get_running_loop(), stop))
                 await stop.wait()
         except BaseException as error:
@@ -114,10 +151,31 @@ def shared_plane() -> Iterator[ControlPlane | None]:
     thread.start()
     try:
         plane, loop, stop = started.result()
-        yield plane
-        loop.call_soon_threadsafe(stop.set)
+        try:
+            yield plane
+            if folder := os.environ.get("CAPT_TEST_AUDIT"):
+                shutil.copy(plane.folder / "audit.log", Path(folder) / f"{os.getpid()}.log")
+        finally:
+            loop.call_soon_threadsafe(stop.set)
     finally:
         thread.join()
+
+
+async def _grant(plane: ControlPlane) -> None:
+    """Make the manager's ServiceAccount, with the roles that are generated for it."""
+    config = ClusterConfig.from_dict(plane.kubeconfig())
+    async with HttpTransport(config, user_agent="grant") as transport:
+        for file in _GRANTED:
+            for document in yaml.safe_load_all((project.ROOT / "manifests" / file).read_text()):
+                group, _, version = document["apiVersion"].rpartition("/")
+                resource = Resource(
+                    group=group,
+                    version=version,
+                    kind=document["kind"],
+                    plural=f"{document['kind'].lower()}s",
+                )
+                path = resource.path(document["metadata"].get("namespace", ""))
+                raise_for_status(await transport.request("POST", path, body=json.dumps(document).encode()))
 
 
 async def _sweep(plane: ControlPlane) -> None:

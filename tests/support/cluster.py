@@ -56,7 +56,8 @@ class Cluster:
 
     Attributes:
         api: The API server, embedded or real.
-        config: How to reach it.
+        config: How a user reaches it, who may do anything.
+        manager_config: How a manager reaches it; on a real API server it is a ServiceAccount with the manager's role.
         client: Live reads and writes as the user.
         observer: Cached reads, and a wake-up at every change.
         data_dir: For the engine's state.
@@ -64,6 +65,7 @@ class Cluster:
 
     api: Api
     config: ClusterConfig
+    manager_config: ClusterConfig
     client: Client
     observer: Observer
     data_dir: Path
@@ -116,7 +118,7 @@ class Cluster:
         watch_filter: str = "",
     ) -> Manager:
         """Return a manager with all controllers and an engine, not yet running."""
-        manager = Manager(self.config, options, transport=transport, clock=clock)
+        manager = Manager(self.manager_config, options, transport=transport, clock=clock)
         controllers.add_to(manager, enabled=frozenset(CONTROLLERS), watch_filter=watch_filter)
         if engine != "external":
             terraform.add_to(
@@ -131,6 +133,10 @@ class Cluster:
     def write_kubeconfig(self, path: Path) -> None:
         """Write a superuser's kubeconfig."""
         path.write_text(yaml.safe_dump(self.api.kubeconfig()))
+
+    def write_manager_kubeconfig(self, path: Path) -> None:
+        """Write a kubeconfig with a manager's rights."""
+        path.write_text(yaml.safe_dump(self.api.manager_kubeconfig()))
 
     def writes(self, *, user_agent: str) -> list[str]:
         """Return the writes that a user agent sent, as `verb resource/subresource`, Leases left out."""
@@ -243,7 +249,14 @@ async def cluster(data_dir: Path, plane: ControlPlane | None = None) -> AsyncIte
             observer = Observer(client, informers)
             for kind in (*KINDS.values(), WORKSPACE):
                 await (await informers.watch(kind, partial(observer.on_event, kind))).wait_synced()
-            yield Cluster(server, config, client, observer, data_dir)
+            yield Cluster(
+                api=server,
+                config=config,
+                manager_config=ClusterConfig.from_dict(server.manager_kubeconfig()),
+                client=client,
+                observer=observer,
+                data_dir=data_dir,
+            )
 
 
 def documents(*files: Path) -> list[dict[str, Any]]:
