@@ -34,7 +34,7 @@ class WorkspaceTemplateApplySpec(ApiModel):
     values: JsonObject = Field(default_factory=dict)
     """Terraform variables of any type; a name that `variables` has too takes its value from here."""
     optional_variables: Annotated[
-        tuple[NonEmpty, ...], Field(exclude_if=is_empty), Schema(max_items=256, list_type="set")
+        tuple[NonEmpty, ...], Field(exclude_if=is_empty), Schema(max_items=4096, list_type="set")
     ] = ()
     """Names among `variables` and `values` that the module gets only where it declares them; any other is an error."""
     wait_for_secrets: Annotated[tuple[ObjectReference, ...], Field(exclude_if=is_empty)] = ()

@@ -228,6 +228,10 @@ class Client:
             raise
         return self._written(kind, answer)
 
+    def content(self, obj: KubeObject) -> dict[str, Any]:
+        """Return all fields of an object that was read here, also those that its model does not know."""
+        return self._views.content(obj)
+
     async def patch_status(self, kind: Kind[T], obj: T, status: Mapping[str, Any] | Dumpable) -> T:
         """Make the status of an object equal to ``status``.
 

@@ -26,7 +26,12 @@ from tests.support.neutral_provider import WORKSPACE, NeutralProvider, neutral_p
 from tests.support.running import QUIET, running
 
 CHAIN = frozenset({"workspacetemplate", "workspacetemplateapply"})
-MODULE = 'variable "size" { default = "" }\noutput "size" { value = var.size }\n'
+MODULE = """
+variable "size" { default = "" }
+variable "list" { default = [] }
+variable "extra" { default = "" }
+output "size" { value = var.size }
+"""
 
 
 @pytest.fixture
@@ -314,7 +319,7 @@ async def test_abandonment(cluster: Cluster, provider: NeutralProvider) -> None:
         APPLY, NAMESPACE, "one", {"metadata": {"annotations": {ABANDON_ANNOTATION: "true"}}}
     )
     await until_gone(cluster)
-    workspace = await get_workspace(cluster)
+    workspace = await cluster.client.get_live(WORKSPACE, "", workspace_of())
     assert workspace is not None
     assert workspace.spec.deletion_policy == "Orphan"
 

@@ -11,9 +11,11 @@ from typing import Any
 from capt.api import Workspace, WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.workspace import FLAVOURS, Flavour
+from capt.controllers.workspace_template_apply.variable_check import Unread
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 MODULE = 'variable "size" { type = string }\noutput "size" { value = var.size }\n'
+UNREAD = Unread(reason="ModuleNotInline", message="not read")
 TERRAFORM, TERRAFORM_NAMESPACED, TOFU, TOFU_NAMESPACED = FLAVOURS
 
 

@@ -16,7 +16,7 @@ from capt.controllers.manifest import to_manifest
 from capt.runtime.merge_patch import difference
 from capt.runtime.owners import controller_reference, is_controlled_by
 
-_OWNED_FIELDS: Final = ("templateRef", "variables", "values")
+_OWNED_FIELDS: Final = ("templateRef", "variables", "values", "optionalVariables")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +125,12 @@ def _apply_patch(
 
 def _wanted_spec(machine: CaptMachine, group: NodeGroup | None) -> dict[str, Any]:
     wanted = machine_variables(machine, group)
-    return {
+    spec = {
         "templateRef": to_manifest(machine.spec.workspace_template_ref),
         "variables": dict(wanted.variables),
         "values": dict(wanted.values),
     }
+    return spec | ({"optionalVariables": list(wanted.optional)} if wanted.optional else {})
 
 
 def _labels(machine: CaptMachine) -> dict[str, str]:

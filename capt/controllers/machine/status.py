@@ -16,6 +16,7 @@ from capt.controllers import names
 from capt.controllers.machine.node_group import group_name
 from capt.controllers.machine.plan import Blocked, Keep, Observation, Plan
 from capt.controllers.wording import listed
+from capt.controllers.workspace import output_text
 from capt.runtime.conditions import find_condition, is_true, set_condition
 
 READY: Final = "Ready"
@@ -115,7 +116,7 @@ def _report(observation: Observation, verdict: _Verdict) -> Report:
         "observed_generation": machine.metadata.generation,
         "ready": verdict.ready,
         "instance_id": _instance_id(machine, outputs),
-        "private_ip": _text(outputs.get("private_ip")),
+        "private_ip": output_text(outputs.get("private_ip")),
         "node_group_name": group_name(machine, observation.group),
         "workspace_template_apply_name": names.apply_name(machine.metadata.name),
         "workspace_name": _workspace(machine),
@@ -160,13 +161,9 @@ def _condition(observation: Observation, verdict: _Verdict) -> Condition:
 
 
 def _instance_id(machine: CaptMachine, outputs: dict[str, Any]) -> str | None:
-    named = _text(outputs.get("instance_id"))
+    named = output_text(outputs.get("instance_id"))
     # the id of a group is not that of an instance
-    return named or (_text(outputs.get("id")) if machine.spec.node_group_config is None else None)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return named or (output_text(outputs.get("id")) if machine.spec.node_group_config is None else None)
 
 
 def _workspace(machine: CaptMachine) -> str:

@@ -34,10 +34,12 @@ class Variables:
     Attributes:
         variables: Strings.
         values: Anything else.
+        optional: Names that the machine's own `variables` and `values` do not have: a module need not declare them.
     """
 
     variables: Mapping[str, str]
     values: Mapping[str, Any]
+    optional: tuple[str, ...]
 
 
 def machine_variables(machine: CaptMachine, group: NodeGroup | None) -> Variables:
@@ -72,6 +74,7 @@ def machine_variables(machine: CaptMachine, group: NodeGroup | None) -> Variable
     return Variables(
         variables={name: value for name, (place, value) in chosen.items() if place == "variables"},
         values={name: value for name, (place, value) in chosen.items() if place == "values"},
+        optional=tuple(sorted(chosen.keys() - spec.variables.keys() - spec.values.keys())),
     )
 
 

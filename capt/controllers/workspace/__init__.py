@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capt.controllers.workspace.drift import spec_difference
+from capt.controllers.workspace.drift import needs_nulls, spec_difference
 from capt.controllers.workspace.envelope import readable, shorten
 from capt.controllers.workspace.flavours import (
     FLAVOURS,
@@ -20,6 +20,7 @@ from capt.controllers.workspace.marks import (
     owner_of,
     ownership,
 )
+from capt.controllers.workspace.outputs import OutputReader, OutputTooLargeError, output_of, output_text
 from capt.controllers.workspace.readiness import (
     SETTLE,
     STATUS_BEFORE_ANNOTATION,
@@ -42,12 +43,17 @@ __all__ = [
     "WORKSPACE_GROUP_ANNOTATION",
     "WRITTEN_AT_ANNOTATION",
     "Flavour",
+    "OutputReader",
+    "OutputTooLargeError",
     "Ownership",
     "Readiness",
     "State",
     "assess",
     "choose",
     "key_text",
+    "needs_nulls",
+    "output_of",
+    "output_text",
     "owner_labels",
     "owner_of",
     "ownership",

@@ -45,7 +45,7 @@ def controller(manager: Manager, *, cross_namespace: bool = False) -> Controller
             *(
                 watch_mapped(
                     flavour.kind,
-                    indexes.owner_of_workspace,
+                    partial(indexes.concerned_by_workspace, informers),
                     reason=f"Workspace of {flavour.group}",
                     labels=WORKSPACE_APPLY_UID_LABEL,
                     optional=True,

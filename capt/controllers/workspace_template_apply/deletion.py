@@ -40,13 +40,17 @@ class DeletionObservation:
     Attributes:
         apply: The apply; being deleted.
         found: Every Workspace that may be its own.
-        dependents: Applies whose infrastructure stands on this one's.
+        dependents: Applies whose infrastructure stands on this one's, or whose Terraform reads its Secret.
+        unserved: API group of the Workspace that the apply has or had, where the cluster does not serve it now.
+        missing: Secrets that the Workspaces read, and that are not there.
         now: The time.
     """
 
     apply: WorkspaceTemplateApply
     found: Sequence[Found]
     dependents: Sequence[Key]
+    unserved: str = ""
+    missing: Sequence[Key] = ()
     now: datetime
 
 
@@ -105,13 +109,20 @@ def decide_deletion(seen: DeletionObservation) -> DeletionPlan:
         for found in seen.found
         if ownership(found.workspace, apply) in (Ownership.OURS, Ownership.NAMED)
     )
+    given_up = apply.spec.retain_workspace_on_delete or _is_abandoned(apply)
+    if not own and seen.unserved and not given_up:
+        return Wait(
+            reason="WorkspaceKindMissing",
+            message=f"the Workspace is one of {seen.unserved}, which the cluster does not serve any more: whether its "
+            f"infrastructure stands cannot be known; install its definition, or set annotation {ABANDON_ANNOTATION}",
+        )
     if not own:
         return Release()
     workspaces = ", ".join(found.workspace.metadata.name for found in own)
     if apply.spec.retain_workspace_on_delete:
         patches = tuple((found, _retention(found, apply, seen.now)) for found in own)
         return Retain(patches=patches, message=f"Workspace {workspaces} and its infrastructure are kept")
-    if apply.metadata.annotations.get(ABANDON_ANNOTATION) == "true":
+    if _is_abandoned(apply):
         patches = tuple((found, {"spec": _orphaning(found)}) for found in own)
         return Abandon(
             patches=patches,
@@ -130,7 +141,14 @@ def decide_deletion(seen: DeletionObservation) -> DeletionPlan:
     failure = "; ".join(filter(None, map(_failure, own)))
     if failure:
         message = f"Workspace {workspaces} cannot be destroyed, the provider keeps trying: {failure}"
+    if failure and seen.missing:
+        lost = ", ".join(map(str, seen.missing))
+        message += f" (Terraform reads Secrets that are gone: {lost}; make them again)"
     return Wait(reason="Deleting", message=message, failure=failure)
+
+
+def _is_abandoned(apply: WorkspaceTemplateApply) -> bool:
+    return apply.metadata.annotations.get(ABANDON_ANNOTATION) == "true"
 
 
 def _failure(found: Found) -> str:

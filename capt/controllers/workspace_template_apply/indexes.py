@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from capt.controllers import names
 from capt.controllers.kinds import APPLY
@@ -21,6 +21,12 @@ WORKSPACE_INDEX: Final = "workspace"
 OWNER_UID_INDEX: Final = "apply-uid"
 """On Workspaces: the uid of their apply."""
 
+READS_INDEX: Final = "reads-secret"
+"""On Workspaces: the Secrets that Terraform reads, when it destroys too, as "namespace/name"."""
+
+WRITES_INDEX: Final = "writes-secret"
+"""On Workspaces: the Secret that their outputs go to, as "namespace/name"."""
+
 
 def declare(informers: Informers) -> None:
     """Declare the indexes; before any cache of these kinds starts."""
@@ -29,6 +35,8 @@ def declare(informers: Informers) -> None:
     informers.index(APPLY, WORKSPACE_INDEX, _workspaces)
     for flavour in FLAVOURS:
         informers.index(flavour.kind, OWNER_UID_INDEX, _owner_uid)
+        informers.index(flavour.kind, READS_INDEX, _secrets_read)
+        informers.index(flavour.kind, WRITES_INDEX, _secret_written)
 
 
 def dependents_and_dependencies(informers: Informers, apply: Object) -> Iterable[Key]:
@@ -47,10 +55,14 @@ def dependents_and_dependencies(informers: Informers, apply: Object) -> Iterable
     return waiting - {apply.key}
 
 
-def owner_of_workspace(workspace: Object) -> Iterable[Key]:
-    """Return the apply that a Workspace was made for."""
-    owner = owner_of(workspace)
-    return () if owner is None else (owner,)
+def concerned_by_workspace(informers: Informers, workspace: Object) -> Iterable[Key]:
+    """Return the apply that a Workspace was made for, and those whose Secrets it reads: they go after it."""
+    concerned = [owner_of(workspace)]
+    for secret in _secrets_read(workspace):
+        for flavour in FLAVOURS:
+            writers = informers.store(flavour.kind).by_index(WRITES_INDEX, secret)
+            concerned += map(owner_of, writers)
+    return {owner for owner in concerned if owner is not None}
 
 
 def _waits_for(apply: Object) -> Iterable[str]:
@@ -61,6 +73,30 @@ def _waits_for(apply: Object) -> Iterable[str]:
 def _workspaces(apply: Object) -> Iterable[str]:
     named = (apply.decode().get("status") or {}).get("workspaceName")
     return {names.workspace_name(apply.namespace, apply.name), *filter(None, (named,))}
+
+
+def secrets_read(spec: Mapping[str, Any], namespace: str) -> set[str]:
+    """Return the Secrets, as "namespace/name", that a Workspace with this spec reads.
+
+    Args:
+        spec: As in a manifest.
+        namespace: The Workspace's own; empty for a cluster-scoped one.
+    """
+    parameters = spec.get("forProvider") or {}
+    inputs = [*(parameters.get("env") or ()), *(parameters.get("varFiles") or ())]
+    references = [reference for each in inputs if (reference := each.get("secretKeyRef"))]
+    return {f"{namespace or each.get('namespace', '')}/{each['name']}" for each in references}
+
+
+def _secrets_read(workspace: Object) -> Iterable[str]:
+    return secrets_read(workspace.decode().get("spec") or {}, workspace.namespace)
+
+
+def _secret_written(workspace: Object) -> Iterable[str]:
+    reference = (workspace.decode().get("spec") or {}).get("writeConnectionSecretToRef")
+    if not reference:
+        return ()
+    return (f"{workspace.namespace or reference.get('namespace', '')}/{reference['name']}",)
 
 
 def _owner_uid(workspace: Object) -> Iterable[str]:

@@ -16,12 +16,14 @@ from capt.api import Workspace, WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.workspace import (
     EXTERNAL_NAME_ANNOTATION,
+    GO_ORIGINAL,
     RETAINED_ANNOTATION,
     WORKSPACE_GROUP_ANNOTATION,
     Flavour,
     Ownership,
     choose,
     key_text,
+    needs_nulls,
     owner_labels,
     ownership,
     spec_difference,
@@ -29,8 +31,10 @@ from capt.controllers.workspace import (
 )
 from capt.controllers.workspace_template.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.controllers.workspace_template.validation import problems
+from capt.controllers.workspace_template_apply.creation import resumption
 from capt.controllers.workspace_template_apply.dependencies import reference_key
 from capt.controllers.workspace_template_apply.render import Refused, Rendered, render
+from capt.controllers.workspace_template_apply.variable_check import Declarations
 from capt.runtime import merge_patch
 
 
@@ -49,7 +53,8 @@ class Observation:
     Attributes:
         apply: The apply; not being deleted.
         template: The template that it refers to, if that exists.
-        cross_namespace: True when templates of other namespaces may be used without their consent.
+        declarations: What the template's module declares, if that is known.
+        cross_namespace: True when what lies in other namespaces may be used without consent.
         served: API groups that serve Workspaces.
         found: The Workspace that there is.
         unaccepted: What the API server did not keep of the spec when it was last written, as a patch: fields that
@@ -59,6 +64,7 @@ class Observation:
 
     apply: WorkspaceTemplateApply
     template: WorkspaceTemplate | None
+    declarations: Declarations
     cross_namespace: bool
     served: frozenset[str]
     found: Found | None
@@ -110,12 +116,16 @@ class Update:
         patch: Merge patch, to be sent under the resourceVersion that it was computed from.
         spec_changes: Whether Terraform will run because of it; otherwise only marks are repaired.
         adopts: Whether the Workspace had another owner, or none, before.
+        nulls: Whether nulls in `patch.spec.forProvider.varmap` are values, and that field stands for the whole.
+        resumes: Whether it lets a provider go on that was interrupted while it created.
     """
 
     found: Found
     patch: Mapping[str, Any]
     spec_changes: bool
     adopts: bool
+    nulls: bool = False
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +147,9 @@ def aim(seen: Observation) -> Target | Blocked:
     template = _usable_template(seen)
     if isinstance(template, Blocked):
         return template
-    preferred = template.metadata.annotations.get(WORKSPACE_GROUP_ANNOTATION, "")
-    flavour = seen.found.flavour if seen.found else choose(seen.served, preferred)
-    if flavour is None:
-        return Blocked(
-            reason="WorkspaceKindMissing",
-            message=f"the cluster serves no Workspace of {preferred or 'any known group'}: no provider is installed",
-            retry=FLAVOUR_RETRY,
-        )
+    flavour = seen.found.flavour if seen.found else _flavour(seen, template)
+    if isinstance(flavour, Blocked):
+        return flavour
     metadata = seen.apply.metadata
     name = seen.found.workspace.metadata.name if seen.found else _name(seen.apply)
     rendered = render(
@@ -153,6 +158,9 @@ def aim(seen: Observation) -> Target | Blocked:
         namespace=metadata.namespace or "",
         workspace_name=name,
         flavour=flavour,
+        declarations=seen.declarations,
+        template_namespace=template.metadata.namespace or "",
+        cross_namespace=seen.cross_namespace,
     )
     if isinstance(rendered, Refused):
         return Blocked(reason=rendered.reason, message=rendered.message, warn=True)
@@ -183,18 +191,45 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
         del annotations[EXTERNAL_NAME_ANNOTATION]
     if spec:
         annotations |= spec_written(workspace.status, seen.now)
+    resumed = resumption(workspace, seen.template, seen.declarations, seen.now)
     marks = merge_patch.overlay(
         {"labels": workspace.metadata.labels, "annotations": workspace.metadata.annotations},
         {
             "labels": owner_labels(seen.apply.metadata),
-            "annotations": {**annotations, RETAINED_ANNOTATION: None},
+            "annotations": {**annotations, **resumed, RETAINED_ANNOTATION: None},
         },
     )
     if not spec and not marks:
         return Keep()
     patch = {**({"metadata": marks} if marks else {}), **({"spec": spec} if spec else {})}
     adopts = relation is not Ownership.OURS
-    return Update(found=seen.found, patch=patch, spec_changes=bool(spec), adopts=adopts)
+    return Update(
+        found=seen.found,
+        patch=patch,
+        spec_changes=bool(spec),
+        adopts=adopts,
+        nulls=needs_nulls(spec, target.rendered.spec),
+        resumes=bool(resumed),
+    )
+
+
+def recorded_group(apply: WorkspaceTemplateApply) -> str:
+    """Return the API group of the Workspace that `apply` has or had; empty when it never had one."""
+    status = apply.status
+    return status.workspace_group or (GO_ORIGINAL.group if status.workspace_name else "")
+
+
+def _flavour(seen: Observation, template: WorkspaceTemplate) -> Flavour | Blocked:
+    recorded = recorded_group(seen.apply)
+    preferred = recorded or template.metadata.annotations.get(WORKSPACE_GROUP_ANNOTATION, "")
+    flavour = choose(seen.served, preferred)
+    if flavour is not None:
+        return flavour
+    message = f"the cluster serves no Workspace of {preferred or 'any known group'}: no provider is installed"
+    if recorded:
+        # a second Workspace elsewhere would make everything twice
+        message = f"the Workspace is one of {recorded}, which the cluster does not serve any more"
+    return Blocked(reason="WorkspaceKindMissing", message=message, retry=FLAVOUR_RETRY)
 
 
 def _usable_template(seen: Observation) -> WorkspaceTemplate | Blocked:

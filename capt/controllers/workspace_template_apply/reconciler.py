@@ -6,16 +6,16 @@ The reconciler only acts and reports; what is to be done is decided by its neigh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from capt.api import WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, TEMPLATE
 from capt.controllers.pausing import is_paused
-from capt.controllers.workspace import readable, shorten, spec_difference
+from capt.controllers.workspace import assess, readable, shorten, spec_difference
 from capt.controllers.workspace_template_apply.deletion import (
     Abandon,
     DeletionObservation,
@@ -39,6 +39,7 @@ from capt.controllers.workspace_template_apply.plan import (
     aim,
     decide,
 )
+from capt.controllers.workspace_template_apply.render import WORKSPACE_NAME
 from capt.controllers.workspace_template_apply.status import (
     Outcome,
     Report,
@@ -47,7 +48,18 @@ from capt.controllers.workspace_template_apply.status import (
     waiting,
 )
 from capt.controllers.workspace_template_apply.surroundings import Surroundings
-from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, finalizers
+from capt.controllers.workspace_template_apply.variable_check import declarations
+from capt.hcl import ModuleReader
+from capt.runtime import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Forbidden,
+    Invalid,
+    finalizers,
+    json_patch,
+    merge_patch,
+)
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
 from capt.runtime.recorder import Recorder
@@ -72,6 +84,7 @@ class WorkspaceTemplateApplyReconciler:
         self._clock = clock
         self._cross_namespace = cross_namespace
         self._surroundings = Surroundings(client)
+        self._modules = ModuleReader()
         # by uid of the apply; a new process finds it out again with one write
         self._unaccepted: dict[str, Mapping[str, Any]] = {}
 
@@ -121,15 +134,7 @@ class WorkspaceTemplateApplyReconciler:
         if names.APPLY_FINALIZER not in apply.metadata.finalizers:
             return Done()
         now = self._clock.now()
-        found = await self._surroundings.own_workspaces(apply)
-        seen = DeletionObservation(
-            apply=apply,
-            # only a look past the cache proves that nothing is there: the status may be lost, the cache behind
-            found=found or await self._surroundings.taken(apply),
-            dependents=await self._surroundings.blocking_dependents(apply),
-            now=now,
-        )
-        match decide_deletion(seen):
+        match decide_deletion(await self._observe_deletion(apply, now)):
             case Release():
                 pass
             case Retain() as plan:
@@ -152,12 +157,29 @@ class WorkspaceTemplateApplyReconciler:
         self._unaccepted.pop(apply.metadata.uid, None)
         return Done()
 
+    async def _observe_deletion(self, apply: WorkspaceTemplateApply, now: datetime) -> DeletionObservation:
+        look = self._surroundings
+        # only a look past the cache proves that nothing is there: the status may be lost, the cache behind
+        found = await look.own_workspaces(apply) or await look.taken(apply)
+        dependents = {*await look.blocking_dependents(apply), *await look.secret_readers(apply, found)}
+        stuck = [each for each in found if assess(each.workspace, now=now).message]
+        return DeletionObservation(
+            apply=apply,
+            found=found,
+            dependents=sorted(dependents),
+            unserved="" if found else await look.unserved_group(apply),
+            missing=await look.missing_secrets(stuck),
+            now=now,
+        )
+
     async def _observe(self, apply: WorkspaceTemplateApply) -> Observation:
         key = reference_key(apply.spec.template_ref, apply.metadata.namespace or "")
         own = await self._surroundings.own_workspaces(apply)
+        template = await self._client.get(TEMPLATE, key.namespace, key.name)
         return Observation(
             apply=apply,
-            template=await self._client.get(TEMPLATE, key.namespace, key.name),
+            template=template,
+            declarations=await declarations(self._modules, template, apply, WORKSPACE_NAME),
             cross_namespace=self._cross_namespace,
             served=await self._surroundings.served(),
             found=own[0] if own else await self._surroundings.named_workspace(apply),
@@ -177,12 +199,12 @@ class WorkspaceTemplateApplyReconciler:
         if isinstance(action, Create) or (isinstance(action, Update) and action.spec_changes):
             waits = await self._surroundings.waits(seen.apply, now=seen.now)
             if blocked := waiting(waits):
-                return Outcome(blocked=blocked, waits=waits, found=seen.found)
+                return Outcome(blocked=blocked, waits=waits, found=seen.found, checked=seen.declarations)
         try:
             found = await self._act(seen, target, action)
         except AlreadyExists:
             return target
-        return Outcome(waits=waits, found=found)
+        return Outcome(waits=waits, found=found, checked=seen.declarations)
 
     async def _act(self, seen: Observation, target: Target, action: Action) -> Found | None:
         if isinstance(action, Keep):
@@ -191,7 +213,15 @@ class WorkspaceTemplateApplyReconciler:
             workspace = await self._client.create(target.flavour.kind, action.body)
             written = Found(flavour=target.flavour, workspace=workspace)
         else:
-            written = await self._patch(action.found, action.patch, under_version=True)
+            if action.nulls:
+                written = await self._patch_with_nulls(action)
+            else:
+                written = await self._patch(action.found, action.patch, under_version=True)
+            if action.resumes:
+                message = (
+                    f"the creation of Workspace {target.name} was interrupted and goes on from its state"
+                )
+                self._recorder.normal(APPLY, seen.apply, "CreationResumed", message)
             if action.adopts:
                 message = f"took over Workspace {target.name}"
                 self._recorder.normal(APPLY, seen.apply, "WorkspaceAdopted", message)
@@ -205,9 +235,13 @@ class WorkspaceTemplateApplyReconciler:
             self._unaccepted.pop(uid, None)
         elif self._unaccepted.get(uid) != left:
             self._unaccepted[uid] = left
-            message = (
-                f"the API server does not keep these fields of Workspace {target.name}: {json.dumps(left)}"
+            # names only: a value may be a secret
+            fields = ", ".join(
+                f"{part}.{name}" if isinstance(inner, Mapping) else part
+                for part, inner in left.items()
+                for name in (inner if isinstance(inner, Mapping) else [""])
             )
+            message = f"the API server does not keep these fields of Workspace {target.name}: {fields}"
             self._recorder.warning(APPLY, apply, "FieldsNotAccepted", shorten(message, _EVENT_LIMIT))
 
     async def _patch(self, found: Found, patch: Mapping[str, Any], *, under_version: bool) -> Found:
@@ -218,6 +252,25 @@ class WorkspaceTemplateApplyReconciler:
             metadata.name,
             patch,
             resource_version=metadata.resource_version if under_version else "",
+            uid=metadata.uid,
+        )
+        return replace(found, workspace=workspace)
+
+    async def _patch_with_nulls(self, action: Update) -> Found:
+        found, spec = action.found, dict(action.patch["spec"])
+        before = self._client.content(found.workspace)
+        inputs = dict(spec["forProvider"])
+        varmap = inputs.pop("varmap")
+        after = merge_patch.apply(before, {**action.patch, "spec": {**spec, "forProvider": inputs}})
+        parameters = {**after["spec"]["forProvider"], "varmap": varmap}
+        after = {**after, "spec": {**after["spec"], "forProvider": parameters}}
+        metadata = found.workspace.metadata
+        workspace = await self._client.json_patch(
+            found.flavour.kind,
+            metadata.namespace or "",
+            metadata.name,
+            json_patch.difference(before, after),
+            resource_version=metadata.resource_version,
             uid=metadata.uid,
         )
         return replace(found, workspace=workspace)

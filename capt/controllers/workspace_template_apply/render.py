@@ -11,12 +11,12 @@ there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from capt.api import (
-    ObjectReference,
     SecretReference,
     WorkspaceParameters,
     WorkspaceTemplateApplySpec,
@@ -32,9 +32,14 @@ from capt.controllers.workspace_template_apply.hcl_context import (
     put,
     refusal,
 )
+from capt.controllers.workspace_template_apply.variable_check import Declarations, variable_problems
+from capt.hcl import ModuleText
 
 WORKSPACE_NAME: Final = "WORKSPACE_NAME"
 """Placeholder for the name of the Workspace; it is no variable."""
+
+VARIABLES_INVALID: Final = "VariablesInvalid"
+"""Reason of a refusal: the module does not take these variables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,9 @@ def render(
     namespace: str,
     workspace_name: str,
     flavour: Flavour,
+    declarations: Declarations,
+    template_namespace: str,
+    cross_namespace: bool,
 ) -> Rendered | Refused:
     """Return the spec of the Workspace that `apply` makes of `template`, or what stands in the way.
 
@@ -84,6 +92,9 @@ def render(
         namespace: Namespace of the apply.
         workspace_name: Name of the Workspace, for `${WORKSPACE_NAME}`.
         flavour: Flavour of the Workspace.
+        declarations: What the module declares, if that is known.
+        template_namespace: Namespace of the template; what the template itself names there it may name.
+        cross_namespace: True lets the Workspace refer to Secrets and ConfigMaps of any namespace.
     """
     values = {**apply.variables, WORKSPACE_NAME: workspace_name}
     base = template.template.spec
@@ -91,18 +102,34 @@ def render(
     module = _fill_module(parameters, values)
     if isinstance(module, Refused):
         return module
-    reach = _Reach(flavour=flavour, namespace=namespace)
-    for_provider = fill(to_manifest(parameters.model_copy(update={"module": "-"})), values)
+    reach = _Reach(
+        flavour=flavour,
+        namespace=namespace,
+        template_namespace=template_namespace,
+        unlimited=cross_namespace,
+    )
+    unfilled = to_manifest(parameters.model_copy(update={"module": "-"}))
+    for_provider = fill(unfilled, values)
     for_provider["module"] = module
     # the template's own variables are defaults; typed values are the more precise statement of the two
     varmap = {**for_provider.get("varmap", {}), **apply.variables, **_plain_json(apply.values)}
+    if isinstance(declarations, ModuleText):
+        dispensable = {*apply.optional_variables, *_mentioned(template)}
+        varmap = {
+            name: value
+            for name, value in varmap.items()
+            if name in declarations.variables or name not in dispensable
+        }
+        if wrong := variable_problems(declarations, parameters, varmap):
+            return Refused(reason=VARIABLES_INVALID, problems=wrong)
     for_provider["varmap"] = varmap
     if not varmap:
         del for_provider["varmap"]
     for listed in ("env", "varFiles"):
         for index, item in enumerate(for_provider.get(listed, ())):
             for name in sorted(item.keys() & {"configMapKeyRef", "secretKeyRef"}):
-                item[name] = reach.localized(item[name], f"forProvider.{listed}[{index}].{name}")
+                path = f"forProvider.{listed}[{index}].{name}"
+                item[name] = reach.localized(item[name], unfilled[listed][index][name], path)
     spec: dict[str, Any] = {
         "forProvider": for_provider,
         "providerConfigRef": _provider_config(fill(to_manifest(base.provider_config_ref), values), flavour),
@@ -110,9 +137,11 @@ def render(
             base.deletion_policy, base.management_policies, flavour, retain=apply.retain_workspace_on_delete
         ),
     }
-    if secret := _secret_reference(template, apply):
+    if secret := apply.write_connection_secret_to_ref or _template_secret(template):
         path = "writeConnectionSecretToRef"
-        spec[path] = reach.localized(fill(to_manifest(secret), values), path)
+        named = to_manifest(secret)
+        by_template = apply.write_connection_secret_to_ref is None
+        spec[path] = reach.localized(fill(named, values), named if by_template else None, path)
     if reach.problems:
         return Refused(reason="ReferenceNotAllowed", problems=tuple(reach.problems))
     return Rendered(spec=spec, revision=revision(spec))
@@ -194,14 +223,13 @@ def _provider_config(reference: dict[str, Any], flavour: Flavour) -> dict[str, A
     return {key: item for key, item in reference.items() if key != "kind"}
 
 
-def _secret_reference(
-    template: WorkspaceTemplateSpec, apply: WorkspaceTemplateApplySpec
-) -> ObjectReference | SecretReference | None:
-    return (
-        apply.write_connection_secret_to_ref
-        or template.template.spec.write_connection_secret_to_ref
-        or template.write_connection_secret_to_ref
-    )
+def _template_secret(template: WorkspaceTemplateSpec) -> SecretReference | None:
+    return template.template.spec.write_connection_secret_to_ref or template.write_connection_secret_to_ref
+
+
+def _mentioned(template: WorkspaceTemplateSpec) -> set[str]:
+    """Return the names that stand in placeholders anywhere in the template."""
+    return {match[1] for match in PLACEHOLDER.finditer(json.dumps(to_manifest(template)))}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -210,12 +238,32 @@ class _Reach:
 
     flavour: Flavour
     namespace: str
+    template_namespace: str
+    unlimited: bool
     problems: list[str] = field(default_factory=list)
 
-    def localized(self, reference: dict[str, Any], path: str) -> dict[str, Any]:
-        """Return the reference as the flavour wants it: with a namespace, or within the Workspace's own."""
+    def localized(
+        self, reference: dict[str, Any], in_template: Mapping[str, Any] | None, path: str
+    ) -> dict[str, Any]:
+        """Return the reference as the flavour wants it: with a namespace, or within the Workspace's own.
+
+        A cluster-scoped Workspace reads and writes Secrets with the provider's rights, wherever they are. So who
+        names one in another namespace must have a say there: the author of a template has it in the template's
+        namespace, for what the template names without placeholders.
+
+        Args:
+            reference: The reference, filled.
+            in_template: The same as the template has it; None when it is the apply's own.
+            path: The field, for people.
+        """
         target = reference.get("namespace") or self.namespace
         if not self.flavour.own_namespace_only:
+            authors_own = target == self.template_namespace and reference == in_template
+            if target != self.namespace and not authors_own and not self.unlimited:
+                self.problems.append(
+                    f"{path} names namespace {target!r}; an apply of namespace {self.namespace!r} may refer to its "
+                    "own, and to what its template names in the template's own namespace"
+                )
             return {**reference, "namespace": target}
         if target != self.namespace:
             self.problems.append(

@@ -12,17 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from capt.api import Condition, WorkspaceTemplateApply, WorkspaceTemplateApplyStatus
+from capt.api import Condition, ObjectReference, WorkspaceTemplateApply, WorkspaceTemplateApplyStatus
 from capt.controllers import names
 from capt.controllers.workspace import Readiness, State, assess
 from capt.controllers.workspace_template_apply.outputs import Outputs, bounded
-from capt.controllers.workspace_template_apply.plan import Blocked, Found
+from capt.controllers.workspace_template_apply.plan import FLAVOUR_RETRY, Blocked, Found
+from capt.controllers.workspace_template_apply.render import VARIABLES_INVALID
+from capt.controllers.workspace_template_apply.variable_check import Declarations
+from capt.hcl import ModuleText
 from capt.runtime.conditions import find_condition, is_true, set_condition
 
 READY: Final = "Ready"
 SYNCED: Final = "Synced"
 SECRETS_READY: Final = "SecretsReady"
 WORKSPACES_READY: Final = "WorkspacesReady"
+VARIABLES_VALID: Final = "VariablesValid"
 
 SECRET_RETRY: Final = 10.0
 """Seconds between looks for missing Secrets: they are not watched, so that their contents are in no cache."""
@@ -57,11 +61,13 @@ class Outcome:
         blocked: What stood in the way.
         waits: What is waited for; None when it was not looked at, because there was nothing to write.
         found: The Workspace as it is now.
+        checked: What the variables were checked against; None when it did not come to that.
     """
 
     blocked: Blocked | None = None
     waits: Waits | None = None
     found: Found | None = None
+    checked: Declarations | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +167,8 @@ def report_deletion(
             "conditions": _conditions(apply, verdict, {}, now),
         }
     )
-    return Report(status=status, warning=_warning(apply.status, verdict))
+    recheck = FLAVOUR_RETRY if reason == "WorkspaceKindMissing" else None
+    return Report(status=status, warning=_warning(apply.status, verdict), recheck=recheck)
 
 
 def _verdict(apply: WorkspaceTemplateApply, outcome: Outcome, readiness: Readiness | None) -> _Verdict:
@@ -221,10 +228,14 @@ def _status(
         # kept while nothing can be said: it may be the only trace of a Workspace that the Go original made
         "workspace_name": found.workspace.metadata.name if found else old.workspace_name,
         "applied": verdict.applied,
-        "conditions": _conditions(apply, verdict, _wait_lines(apply, outcome), now),
+        "conditions": _conditions(
+            apply, verdict, {**_wait_lines(apply, outcome), **_check_line(outcome)}, now
+        ),
     }
     if found is None:
         update["outputs"] = {}
+    else:
+        update |= {"workspace_group": found.flavour.group, "connection_secret_ref": _connection_secret(found)}
     if verdict.applied:
         update |= {
             "outputs": _outputs(found).values,
@@ -280,6 +291,27 @@ def _wait_lines(apply: WorkspaceTemplateApply, outcome: Outcome) -> dict[str, _L
             # nothing is to be written, so nothing is waited for: an older complaint no longer holds anything up
             lines[kind] = None
     return lines
+
+
+def _check_line(outcome: Outcome) -> dict[str, _Line | None]:
+    """Return what is said about the variables; nothing when it did not come to checking them."""
+    if outcome.blocked is not None and outcome.blocked.reason == VARIABLES_INVALID:
+        return {VARIABLES_VALID: _Line("False", VARIABLES_INVALID, outcome.blocked.message)}
+    match outcome.checked:
+        case None:
+            return {}
+        case ModuleText():
+            return {VARIABLES_VALID: _Line("True", "Declared", "the module declares every variable")}
+        case unread:
+            return {VARIABLES_VALID: _Line("Unknown", unread.reason, unread.message)}
+
+
+def _connection_secret(found: Found) -> ObjectReference | None:
+    reference = found.workspace.spec.write_connection_secret_to_ref
+    if reference is None:
+        return None
+    namespace = found.workspace.metadata.namespace or reference.namespace
+    return ObjectReference(name=reference.name, namespace=namespace)
 
 
 def _wait_line(reason: str, missing: tuple[str, ...]) -> _Line:

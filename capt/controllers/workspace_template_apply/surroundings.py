@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from capt.api import ObjectReference, WorkspaceTemplateApply
+from capt.api import ObjectReference, Workspace, WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, SECRET
+from capt.controllers.manifest import to_manifest
 from capt.controllers.workspace import FLAVOURS, GO_ORIGINAL, Flavour
 from capt.controllers.workspace_template_apply.dependencies import (
     Dependency,
@@ -20,10 +21,13 @@ from capt.controllers.workspace_template_apply.dependencies import (
 )
 from capt.controllers.workspace_template_apply.indexes import (
     OWNER_UID_INDEX,
+    READS_INDEX,
     WAITS_FOR_INDEX,
     WORKSPACE_INDEX,
+    WRITES_INDEX,
+    secrets_read,
 )
-from capt.controllers.workspace_template_apply.plan import Found
+from capt.controllers.workspace_template_apply.plan import Found, recorded_group
 from capt.controllers.workspace_template_apply.status import Waits
 from capt.runtime import Key
 from capt.runtime.client import Client
@@ -83,6 +87,60 @@ class Surroundings:
             secrets=await self._missing_secrets(apply), workspaces=await self._unready_workspaces(apply, now)
         )
 
+    async def unserved_group(self, apply: WorkspaceTemplateApply) -> str:
+        """Return the API group of the Workspace that `apply` has or had, if that is not served; else nothing."""
+        recorded = recorded_group(apply)
+        return "" if not recorded or recorded in await self.served() else recorded
+
+    async def missing_secrets(self, own: Iterable[Found]) -> tuple[Key, ...]:
+        """Return the Secrets that these Workspaces read and that are not there."""
+        names_read = sorted({name for found in own for name in _secrets_of(found.workspace)})
+        keys = [Key(*name.split("/", 1)) for name in names_read]
+        return tuple([key for key in keys if not await self._client.exists(SECRET, *key)])
+
+    async def secret_readers(self, apply: WorkspaceTemplateApply, own: Iterable[Found]) -> tuple[Key, ...]:
+        """Return the applies whose Terraform reads what these Workspaces of `apply` put into their Secrets.
+
+        Destroying reads it too, and the Secret goes with its Workspace. One that `apply` itself reads from, directly or
+        not, is part of a circle and does not hold it up.
+        """
+        ours = [found.workspace for found in own]
+        readers = [reader for workspace in ours for reader in await self._readers(workspace)]
+        blocking = [
+            reader
+            for reader in readers
+            if reader.metadata.labels.get(names.WORKSPACE_APPLY_UID_LABEL) != apply.metadata.uid
+            and not await self._reads_from(ours, reader)
+        ]
+        owners = {each.metadata.annotations.get(names.WORKSPACE_APPLY_ANNOTATION, "") for each in blocking}
+        return tuple(Key(*owner.split("/", 1)) for owner in sorted(owners) if "/" in owner)
+
+    async def _reads_from(self, readers: list[Workspace], writer: Workspace) -> bool:
+        ahead, seen = list(readers), {each.metadata.uid for each in readers}
+        while ahead:
+            for secret in _secrets_of(ahead.pop()):
+                for found in await self._of_index(WRITES_INDEX, secret):
+                    if found.metadata.uid == writer.metadata.uid:
+                        return True
+                    if found.metadata.uid not in seen:
+                        seen.add(found.metadata.uid)
+                        ahead.append(found)
+        return False
+
+    async def _readers(self, workspace: Workspace) -> list[Workspace]:
+        reference = workspace.spec.write_connection_secret_to_ref
+        if reference is None:
+            return []
+        secret = f"{workspace.metadata.namespace or reference.namespace}/{reference.name}"
+        return await self._of_index(READS_INDEX, secret)
+
+    async def _of_index(self, index: str, value: str) -> list[Workspace]:
+        return [
+            workspace
+            for flavour in FLAVOURS
+            for workspace in await self._client.list(flavour.kind, index=(index, value))
+        ]
+
     async def blocking_dependents(self, apply: WorkspaceTemplateApply) -> tuple[Key, ...]:
         """Return the applies that must be gone before the infrastructure of `apply` may go."""
         key = _key(apply)
@@ -97,7 +155,7 @@ class Surroundings:
 
     async def _missing_secrets(self, apply: WorkspaceTemplateApply) -> tuple[str, ...]:
         keys = _keys(apply, apply.spec.wait_for_secrets)
-        return tuple([str(key) for key in keys if await self._client.get_live(SECRET, *key) is None])
+        return tuple([str(key) for key in keys if not await self._client.exists(SECRET, *key)])
 
     async def _unready_workspaces(self, apply: WorkspaceTemplateApply, now: datetime) -> tuple[str, ...]:
         if not apply.spec.wait_for_workspaces:
@@ -135,6 +193,10 @@ class Surroundings:
             graph[_key(apply)] = tuple(map(_key, following))
             ahead += [dependency for dependency in following if _key(dependency) not in graph]
         return graph
+
+
+def _secrets_of(workspace: Workspace) -> set[str]:
+    return secrets_read(to_manifest(workspace.spec), workspace.metadata.namespace or "")
 
 
 def _key(apply: WorkspaceTemplateApply) -> Key:

@@ -45,6 +45,7 @@ def test_a_new_machine_makes_its_apply():
         "templateRef": {"name": "node"},
         "variables": {"instance_type": "t3.medium", "node_group": "group"},
         "values": {"labels": {}, "tags": {}},
+        "optionalVariables": ["instance_type", "labels", "node_group", "tags"],
     }
 
 

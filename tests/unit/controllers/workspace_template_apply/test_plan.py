@@ -31,10 +31,12 @@ from capt.controllers.workspace_template_apply.plan import (
     aim,
     decide,
 )
+from capt.controllers.workspace_template_apply.variable_check import Declarations
 from tests.support.chain import (
     NOW,
     TERRAFORM,
     TERRAFORM_NAMESPACED,
+    UNREAD,
     apply_of,
     conditions,
     template,
@@ -55,10 +57,12 @@ def seen(
     cross_namespace: bool = False,
     no_template: bool = False,
     unaccepted: Mapping[str, Any] | None = None,
+    declarations: Declarations = UNREAD,
 ) -> Observation:
     return Observation(
         apply=apply or apply_of(),
         template=None if no_template else base or template(),
+        declarations=declarations,
         cross_namespace=cross_namespace,
         served=served,
         found=Found(flavour=flavour, workspace=found) if found else None,
@@ -292,6 +296,7 @@ def test_updates_settle() -> None:
             Observation(
                 apply=apply,
                 template=later.template,
+                declarations=UNREAD,
                 cross_namespace=False,
                 served=ALL,
                 found=later.found,

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from capt.api import WorkspaceTemplate
 from capt.controllers.workspace import Flavour
 from capt.controllers.workspace_template_apply.render import Refused, Rendered, render
+from capt.controllers.workspace_template_apply.variable_check import Declarations
 from tests.support.chain import (
     MODULE,
     TERRAFORM,
     TERRAFORM_NAMESPACED,
     TOFU,
     TOFU_NAMESPACED,
+    UNREAD,
     apply_of,
     template,
 )
@@ -33,10 +35,25 @@ JSON_VALUES = st.recursive(
 )
 
 
-def outcome(base: WorkspaceTemplate, *, flavour: Flavour = TERRAFORM, **spec: Any) -> Rendered | Refused:
+def outcome(
+    base: WorkspaceTemplate,
+    *,
+    flavour: Flavour = TERRAFORM,
+    declarations: Declarations = UNREAD,
+    template_namespace: str = "default",
+    cross_namespace: bool = False,
+    **spec: Any,
+) -> Rendered | Refused:
     apply = apply_of(**spec)
     return render(
-        template=base.spec, apply=apply.spec, namespace="default", workspace_name="w-1", flavour=flavour
+        template=base.spec,
+        apply=apply.spec,
+        namespace="default",
+        workspace_name="w-1",
+        flavour=flavour,
+        declarations=declarations,
+        template_namespace=template_namespace,
+        cross_namespace=cross_namespace,
     )
 
 
