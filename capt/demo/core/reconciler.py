@@ -12,6 +12,7 @@ from capt.demo.core.status import Observation, cluster_status, endpoint_to_copy
 from capt.demo.core.topology import CLUSTER_NAME_LABEL, clone
 from capt.demo.core.unstructured import Unstructured, at
 from capt.runtime import (
+    After,
     Client,
     Clock,
     Done,
@@ -28,6 +29,10 @@ PAUSED_ANNOTATION: Final = "cluster.x-k8s.io/paused"
 
 _INFRASTRUCTURE: Final = ("infrastructure", "infrastructureRef")
 _CONTROL_PLANE: Final = ("controlPlane", "controlPlaneRef")
+
+
+# an object that is not there yet has no owner, so its coming wakes nobody; core looks again after 30 s
+_ABSENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,12 @@ class ClusterReconciler:
             return await self._delete(cluster)
         cluster = await finalizers.add(self._client, kind, cluster, CLUSTER_FINALIZER)
         cluster = await self._instantiate(cluster)
-        await self._report(
-            cluster,
-            infrastructure=await self._adopt(cluster, _INFRASTRUCTURE[1]),
-            control_plane=await self._adopt(cluster, _CONTROL_PLANE[1]),
-        )
+        infrastructure = await self._adopt(cluster, _INFRASTRUCTURE[1])
+        control_plane = await self._adopt(cluster, _CONTROL_PLANE[1])
+        await self._report(cluster, infrastructure=infrastructure, control_plane=control_plane)
+        for found, field in ((infrastructure, _INFRASTRUCTURE[1]), (control_plane, _CONTROL_PLANE[1])):
+            if found is None and self._edition.reference(cluster, field) is not None:
+                return After(_ABSENT_SECONDS, field)
         return Done()
 
     async def _adopt(self, cluster: Unstructured, field: str) -> _External | None:
