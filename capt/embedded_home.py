@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from capt.assets import manifests
 from capt.embedded import ApiServer, ServerOptions
@@ -26,6 +26,9 @@ from capt.errors import StartError
 from capt.install import definitions, install_definitions
 from capt.runtime import Client, ClusterConfig, HttpTransport, SystemClock
 from capt.terraform import standing_resources
+
+STATE_IS_KEPT: Final = "Terraform state still holds resources"
+"""How the line begins that says where a temporary directory was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ async def embedded_home(data_dir: Path | None) -> AsyncIterator[EmbeddedHome]:
 
     Args:
         data_dir: Where state is kept between runs; None for a temporary directory, which is removed at exit
-            unless Terraform state in it holds resources: then its path is printed to standard error.
+            unless Terraform state in it holds resources: then its path is printed.
 
     Raises:
         StartError: The directory is in use by another manager, or cannot be written.
@@ -85,10 +88,7 @@ def _directory(data_dir: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         if standing := standing_resources(folder):
-            print(
-                f"Terraform state still holds resources of {', '.join(standing)}: kept in {folder}",
-                file=sys.stderr,
-            )
+            print(f"{STATE_IS_KEPT} of {', '.join(standing)}: kept in {folder}", flush=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 

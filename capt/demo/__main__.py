@@ -3,46 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from capt.demo.child import ChildError, manager
-from capt.demo.screen import Screen, screen
-from capt.demo.story import StoryError, tell
-from capt.runtime import configure_logging
+if TYPE_CHECKING:
+    from capt.demo.screen import Screen
 
 _ENGINES = {
     "terraform": "the real terraform or tofu command",
     "simulated": "a simulation, since neither terraform nor tofu is on PATH",
 }
-
-
-async def _play(view: Screen) -> None:
-    view.say("starting python -m capt.manager --embedded --ephemeral")
-    async with manager() as child:
-        view.say(f"it runs; Workspaces are reconciled by {_ENGINES[child.engine]}")
-        await tell(child, view)
-    view.say("stopped the manager")
+# a closed terminal and a CI job's time limit end a demo too, and must not leave its manager running
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Play the demo.
 
     Returns:
-        The process's exit code: 0 when all went as promised, 1 otherwise, 130 after Ctrl-C.
+        The process's exit code: 0 when all went as promised, 1 otherwise, 128 and the signal's number after Ctrl-C,
+        SIGTERM or SIGHUP.
     """
+    try:
+        # a Ctrl-C while Python still loads is no error
+        return _show()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _show() -> int:
+    from capt.demo.child import ChildError
+    from capt.demo.screen import screen
+    from capt.demo.story import StoryError
+    from capt.runtime import configure_logging
+
     configure_logging(format="console", level="error")
     started = time.monotonic()
     try:
         with screen() as view:
-            asyncio.run(_play(view))
+            ended_by = asyncio.run(_until_signal(view))
+            if ended_by is not None:
+                return 128 + ended_by
             view.say(f"done in {time.monotonic() - started:.0f} s")
     except (ChildError, StoryError) as error:
         print(f"capt demo: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
+
+
+async def _until_signal(view: Screen) -> signal.Signals | None:
+    """Play the demo to its end, or until a signal, which is returned; the manager has ended either way."""
+    loop = asyncio.get_running_loop()
+    playing = asyncio.create_task(_play(view), name="demo")
+    received: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        if not received:  # once is enough: the manager is on its way out, which takes a moment
+            received.append(number)
+            playing.cancel()
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await playing
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return received[0]
+    return None
+
+
+async def _play(view: Screen) -> None:
+    from capt.demo.child import manager
+    from capt.demo.story import tell
+
+    view.say("starting python -m capt.manager --embedded --ephemeral")
+    async with manager(on_end=view.say) as child:
+        view.say(f"it runs; Workspaces are reconciled by {_ENGINES[child.engine]}")
+        await tell(child, view)
+    view.say("stopped the manager")
 
 
 if __name__ == "__main__":

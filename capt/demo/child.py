@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from capt.embedded_home import STATE_IS_KEPT
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -35,8 +37,12 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def manager() -> AsyncIterator[Child]:
+async def manager(*, on_end: Callable[[str], object]) -> AsyncIterator[Child]:
     """Start a manager with an embedded API server on a temporary directory; stop it at exit.
+
+    Args:
+        on_end: Receives what the manager says for people while it stops: where Terraform state is kept that still
+            holds resources.
 
     Raises:
         ChildError: It did not start within 30 s, did not stop within 20 s of SIGTERM, or ended with an error.
@@ -55,6 +61,8 @@ async def manager() -> AsyncIterator[Child]:
             yield await _greeting(process, log.fileno())
         finally:
             await _stop(process, log.fileno())
+            for line in await _rest(process):
+                on_end(line)
 
 
 async def _greeting(process: asyncio.subprocess.Process, log: int) -> Child:
@@ -85,6 +93,12 @@ async def _stop(process: asyncio.subprocess.Process, log: int) -> None:
         raise ChildError(f"the manager did not stop within {_STOP_SECONDS:.0f} s\n{_tail(log)}") from None
     if code:
         raise ChildError(f"the manager ended with exit code {code}\n{_tail(log)}")
+
+
+async def _rest(process: asyncio.subprocess.Process) -> list[str]:
+    assert process.stdout is not None
+    said = await process.stdout.read()
+    return [line for line in said.decode(errors="replace").splitlines() if line.startswith(STATE_IS_KEPT)]
 
 
 def _tail(log: int) -> str:
