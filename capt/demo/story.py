@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -22,50 +19,24 @@ from capt.controllers.kinds import (
 from capt.demo.child import Child
 from capt.demo.promise import broken_promises
 from capt.demo.screen import Screen
+from capt.demo.stage import Stage, StoryError
 from capt.demo.tree import Tree, rows
-from capt.runtime import Client, ClusterConfig, Event, HttpTransport, Informers, Kind, SystemClock
+from capt.runtime import Client, ClusterConfig, HttpTransport, Informers, Kind, SystemClock
+
+__all__ = ["StoryError", "tell"]
 
 _NAMESPACE = "default"
-_STEP_SECONDS = 90.0
 _WORKSPACE = WORKSPACE_FLAVOURS[0]
 _NEW_INSTANCE_TYPE = "t3.large"
 
 
-class StoryError(Exception):
-    """The demo did not go as promised; the message says what was seen."""
-
-
-@dataclass(slots=True)
-class _Stage:
-    client: Client
-    screen: Screen
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def on_change(self, _event: Event) -> None:
-        self.changed.set()
-
-    async def tree(self) -> Tree:
-        return Tree(
-            deployments=await self.client.list(MACHINE_DEPLOYMENT, _NAMESPACE),
-            sets=await self.client.list(MACHINE_SET, _NAMESPACE),
-            machines=await self.client.list(MACHINE, _NAMESPACE),
-            workspaces=await self.client.list(_WORKSPACE),
-        )
-
-    async def until(self, what: str, reached: Callable[[Tree], bool], check: Callable[[Tree], None]) -> Tree:
-        """Show every state until one is `reached`; `check` sees each of them."""
-        try:
-            async with asyncio.timeout(_STEP_SECONDS):
-                while True:
-                    self.changed.clear()
-                    tree = await self.tree()
-                    check(tree)
-                    self.screen.show(rows(tree))
-                    if reached(tree):
-                        return tree
-                    await self.changed.wait()
-        except TimeoutError:
-            raise StoryError(f"{what}: not reached within {_STEP_SECONDS:.0f} s") from None
+async def _tree(client: Client) -> Tree:
+    return Tree(
+        deployments=await client.list(MACHINE_DEPLOYMENT, _NAMESPACE),
+        sets=await client.list(MACHINE_SET, _NAMESPACE),
+        machines=await client.list(MACHINE, _NAMESPACE),
+        workspaces=await client.list(_WORKSPACE),
+    )
 
 
 async def tell(child: Child, screen: Screen) -> None:
@@ -79,7 +50,7 @@ async def tell(child: Child, screen: Screen) -> None:
         HttpTransport(ClusterConfig.from_kubeconfig(child.kubeconfig), user_agent="capt-demo") as transport,
         Informers(transport, clock=clock) as informers,
     ):
-        stage = _Stage(Client(transport, informers, clock=clock), screen)
+        stage = Stage(Client(transport, informers, clock=clock), screen, _tree, rows)
         for kind in (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, _WORKSPACE):
             handle = await informers.watch(kind, stage.on_change)
             await handle.wait_synced()
@@ -89,7 +60,7 @@ async def tell(child: Child, screen: Screen) -> None:
         await _delete(stage, created)
 
 
-async def _create_samples(stage: _Stage) -> list[tuple[Kind[Any], str]]:
+async def _create_samples(stage: Stage[Tree]) -> list[tuple[Kind[Any], str]]:
     kinds: dict[str, Kind[Any]] = {kind.resource.kind: kind for kind in (TEMPLATE, MACHINE_DEPLOYMENT)}
     created = []
     for file in sorted((manifests() / "samples").glob("*.yaml")):
@@ -101,8 +72,8 @@ async def _create_samples(stage: _Stage) -> list[tuple[Kind[Any], str]]:
     return created
 
 
-async def _roll_out(stage: _Stage) -> None:
-    tree = await stage.until("three machines ready", _settled, lambda _: None)
+async def _roll_out(stage: Stage[Tree]) -> None:
+    tree = await stage.until("three machines ready", _settled)
     ids = [machine.status.instance_id or "" for machine in tree.machines]
     outputs = {
         (workspace.status.at_provider.outputs or {}).get("instance_id") for workspace in tree.workspaces
@@ -112,8 +83,8 @@ async def _roll_out(stage: _Stage) -> None:
     stage.screen.say(f"{len(ids)} machines are Ready; Terraform calls them {', '.join(sorted(ids))}")
 
 
-async def _roll_over(stage: _Stage) -> None:
-    (deployment,) = (await stage.tree()).deployments
+async def _roll_over(stage: Stage[Tree]) -> None:
+    (deployment,) = (await stage.state()).deployments
     replicas = deployment.spec.replicas
     broken: set[str] = set()
 
@@ -145,11 +116,11 @@ async def _roll_over(stage: _Stage) -> None:
     )
 
 
-async def _delete(stage: _Stage, created: list[tuple[Kind[Any], str]]) -> None:
+async def _delete(stage: Stage[Tree], created: list[tuple[Kind[Any], str]]) -> None:
     stage.screen.say("now deleting everything")
     for kind, name in reversed(created):
         await stage.client.delete(kind, _NAMESPACE, name)
-    await stage.until("everything deleted", lambda tree: tree.empty, lambda _: None)
+    await stage.until("everything deleted", lambda tree: tree.empty)
     kinds: tuple[Kind[Any], ...] = (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, _WORKSPACE, TEMPLATE)
     left = {kind.resource.plural: len(await stage.client.list_live(kind)) for kind in kinds}
     stage.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))

@@ -70,7 +70,7 @@ def rows(tree: Tree) -> list[Row]:
                 0,
                 "deployment",
                 deployment.metadata.name,
-                _state(deployment.metadata.deletion_timestamp is not None, status.conditions),
+                state_of(deployment.metadata.deletion_timestamp is not None, status.conditions),
                 f"{status.available_replicas or 0} of {deployment.spec.replicas} available, "
                 f"{status.updated_replicas or 0} up to date",
             )
@@ -89,7 +89,7 @@ def _set_row(machine_set: CaptMachineSet) -> Row:
         1,
         "set",
         machine_set.metadata.name,
-        _state(machine_set.metadata.deletion_timestamp is not None, status.conditions),
+        state_of(machine_set.metadata.deletion_timestamp is not None, status.conditions),
         f"{status.ready_replicas or 0} of {machine_set.spec.replicas} ready, {machine_set.spec.template.spec.instance_type}",
     )
 
@@ -103,7 +103,7 @@ def _machine_rows(machine: CaptMachine, workspaces: Sequence[Workspace]) -> list
         if is_true(status.conditions, "Ready")
         else _message(ready)
     )
-    lines = [Row(2, "machine", machine.metadata.name, _state(deleting, status.conditions), detail)]
+    lines = [Row(2, "machine", machine.metadata.name, state_of(deleting, status.conditions), detail)]
     for workspace in workspaces:
         if workspace.metadata.name == status.workspace_name:
             synced = find_condition(workspace.status.conditions, "Synced")
@@ -112,7 +112,7 @@ def _machine_rows(machine: CaptMachine, workspaces: Sequence[Workspace]) -> list
                     3,
                     "workspace",
                     workspace.metadata.name,
-                    _state(workspace.metadata.deletion_timestamp is not None, workspace.status.conditions),
+                    state_of(workspace.metadata.deletion_timestamp is not None, workspace.status.conditions),
                     _message(synced) if synced and synced.status == "False" else "",
                 )
             )
@@ -124,7 +124,8 @@ def _owned(machine: CaptMachine, machine_set: CaptMachineSet) -> bool:
     return owner is not None and owner.uid == machine_set.metadata.uid
 
 
-def _state(deleting: bool, conditions: Sequence[Condition | WorkspaceCondition]) -> str:
+def state_of(deleting: bool, conditions: Sequence[Condition | WorkspaceCondition]) -> str:
+    """Return the state of an object in one word: Deleting, New, Ready, or why it is not."""
     if deleting:
         return "Deleting"
     ready = find_condition(conditions, "Ready")
