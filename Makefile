@@ -5,17 +5,27 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-ready
 DEV    := $(VENV)/.dev-ready
+AUDIT  := $(VENV)/.audit
+PYTEST := $(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
 
-.PHONY: help demo test lint format crds rbac clean
+.PHONY: help demo test envtest test-envtest lint format crds rbac clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(RUN) ## three machines from one manifest, a rolling update, and nothing left behind
 	@$(BIN)/python -m capt.demo
 
 test: $(DEV) ## the whole test suite
-	$(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
+	$(PYTEST)
+
+envtest: $(RUN) ## obtain a real control plane: etcd, kube-apiserver, kube-controller-manager
+	@$(BIN)/python -m hack.envtest.binaries
+
+test-envtest: $(DEV) envtest ## the integration tests on a real control plane, and its roles against its audit log
+	@rm -rf $(AUDIT) && mkdir $(AUDIT)
+	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) tests/integration $(wildcard tests/conformance)
+	$(BIN)/python -m hack.check_rbac $(AUDIT)
 
 lint: $(DEV) ## formatting, lint rules, types, layers
 	$(BIN)/ruff format --check .

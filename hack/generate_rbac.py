@@ -133,7 +133,7 @@ def manifests() -> Mapping[Path, str]:
             "Role", "capt-leader-election", election_rights(lease), namespace=NAMESPACE
         ),
         "terraform/engine_role.yaml": role("ClusterRole", "capt-workspace-engine", engine),
-        "namespaced/cluster_role.yaml": role("ClusterRole", "capt-manager", manager - namespaced),
+        "namespaced/cluster_role.yaml": role("ClusterRole", "capt-cluster-scoped", manager - namespaced),
         "namespaced/manager_role.yaml": role("Role", "capt-manager", namespaced, namespace=NAMESPACE),
     }
     return {

@@ -1,16 +1,52 @@
 from __future__ import annotations
 
+import os
+from collections import Counter
+
 import pytest
-from hypothesis import HealthCheck, settings
 
 from capt.runtime import configure_logging
 
-# how quick a machine is, or how busy, is no property of what is tested
-settings.register_profile("capt", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
-settings.load_profile("capt")
+REQUIRED = frozenset(filter(None, os.environ.get("CAPT_TEST_REQUIRE", "").split(",")))
+"""Markers of tools that must be here (`CAPT_TEST_REQUIRE=kubectl,terraform`): a test skipped for want of one fails."""
+
+TOOLS = {
+    "kubectl": "for want of kubectl",
+    "terraform": "for want of terraform or tofu",
+    "promtool": "for want of prometheus and promtool",
+    "envtest": "for want of a real API server: `make test-envtest` has one (from Go, setup-envtest or KUBEBUILDER_ASSETS)",
+}
+"""Markers of tests that need something which not every machine has, and what to say where they were left out."""
+
+_left_out: Counter[str] = Counter()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_logs() -> None:
     """Keep what a failing test shows to what went wrong."""
     configure_logging(format="console", level="warning")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> object:
+    """Turn the skip of a test whose tool is required into a failure."""
+    report = yield
+    missing = sorted(REQUIRED & {mark.name for mark in item.iter_markers()})
+    if missing and report.skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{why}, and CAPT_TEST_REQUIRE asks for {', '.join(missing)}"
+    report.tools = [mark.name for mark in item.iter_markers() if mark.name in TOOLS]
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what was left out; with xdist the reports of all workers come here."""
+    if report.skipped:
+        _left_out.update(getattr(report, "tools", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which tools were missing and what that left out."""
+    for tool, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"{count} tests left out {TOOLS[tool]}", yellow=True)

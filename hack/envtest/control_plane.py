@@ -11,9 +11,10 @@ import signal
 import socket
 import ssl
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import trustme
 import yaml
 
 from hack.envtest.binaries import Binaries, find
+from hack.envtest.certificates import client_certificate
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -46,10 +48,12 @@ class ControlPlane:
     Attributes:
         url: Address of the API server.
         folder: Logs, certificates and data; removed at exit.
+        started_in: Seconds from the first process to `/readyz`.
     """
 
     url: str
     folder: Path
+    started_in: float
     _ca: trustme.CA
 
     @property
@@ -59,17 +63,14 @@ class ControlPlane:
 
     def kubeconfig(self, user: str = "admin", *groups: str) -> dict[str, Any]:
         """Return a kubeconfig for a user with a client certificate; for `admin` without groups, the superuser's."""
-        certificate = self._ca.issue_cert(
-            f"{user.replace(':', '-')}@localhost",
-            common_name=user,
-            organization_name=(groups or ("system:masters",))[0] if groups or user == "admin" else None,
+        certificate, key = client_certificate(
+            self._ca, user, groups or (("system:masters",) if user == "admin" else ())
         )
-        chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
         return self._kubeconfig(
             user,
             {
-                "client-certificate-data": base64.b64encode(chain).decode(),
-                "client-key-data": base64.b64encode(certificate.private_key_pem.bytes()).decode(),
+                "client-certificate-data": base64.b64encode(certificate).decode(),
+                "client-key-data": base64.b64encode(key).decode(),
             },
         )
 
@@ -144,7 +145,8 @@ async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> 
         folder = Path(name)
         ca = trustme.CA()
         _write_credentials(folder, ca)
-        plane = ControlPlane(url=f"https://127.0.0.1:{secure}", folder=folder, _ca=ca)
+        plane = ControlPlane(url=f"https://127.0.0.1:{secure}", folder=folder, started_in=0.0, _ca=ca)
+        began = time.monotonic()
         async with contextlib.AsyncExitStack() as running:
             await running.enter_async_context(
                 _program(folder, binaries.etcd, *_etcd_flags(folder, client, peer))
@@ -153,6 +155,7 @@ async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> 
                 _program(folder, binaries.apiserver, *_apiserver_flags(folder, client, secure), *extra_flags)
             )
             await _ready(plane, apiserver)
+            plane = replace(plane, started_in=time.monotonic() - began)
             if binaries.controller_manager:
                 (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
                 await running.enter_async_context(

@@ -183,19 +183,21 @@ def test_roles_name_what_they_grant() -> None:
 
 
 def test_the_manager_may_watch_its_kinds_and_write_their_status() -> None:
-    """Every kind of ours, and every flavour of Workspace, can be read, and the status of ours written."""
-    for model in KINDS:
-        resource = model.RESOURCE
-        assert {"get", "list", "watch", "patch"} <= verbs(resource.group, resource.plural)
-        assert verbs(resource.group, f"{resource.plural}/status") == {"patch"}
+    """Every kind of ours that is more than a form, and every flavour of Workspace, can be read and its status written."""
+    for resource in (model.RESOURCE for model in KINDS):
+        if granted := verbs(resource.group, resource.plural):
+            assert {"list", "watch"} <= granted
+            assert verbs(resource.group, f"{resource.plural}/status") == granted & {"patch"}
+        else:
+            assert resource.plural.endswith("templates"), "what nobody may touch is a form to be filled in"
     for flavour in WORKSPACE_FLAVOURS:
         granted = verbs(flavour.group, flavour.plural)
         assert granted == {"get", "list", "watch", "create", "patch", "delete"}
 
 
 def test_secrets_can_be_looked_up_but_not_listed() -> None:
-    """Somebody who takes over the manager's account cannot enumerate secrets, nor change any."""
-    assert verbs("", "secrets") == {"get"}
+    """Somebody who takes over the manager's account cannot enumerate secrets."""
+    assert verbs("", "secrets").isdisjoint({"list", "watch"})
 
 
 def test_only_the_lease_of_this_manager_is_open_to_it() -> None:
@@ -205,6 +207,51 @@ def test_only_the_lease_of_this_manager_is_open_to_it() -> None:
     for rule in leases:
         assert rule["verbs"] == ["create"] or rule["resourceNames"] == [lease]
     assert not [rule for rule in rules("ClusterRole") if "leases" in rule["resources"]]
+
+
+@pytest.mark.kubectl
+@needs_kubectl
+@pytest.mark.parametrize("overlay", ["namespaced", "terraform"])
+def test_overlays_keep_what_default_promises(overlay: str) -> None:
+    """The manager accepts the arguments of each overlay, every binding binds, and every volume is there."""
+    built = kustomize(MANIFESTS / overlay)
+    check_bindings(built)
+    options = parse(manager_container(built)["args"])
+    assert options.leader_elect
+    pod = one(built, "Deployment")["spec"]["template"]["spec"]
+    claims = {each["metadata"]["name"] for each in built if each["kind"] == "PersistentVolumeClaim"}
+    assert claims == {
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    mounted = {mount["mountPath"] for mount in manager_container(built)["volumeMounts"]}
+    assert options.data_dir is None or str(options.data_dir) in mounted
+
+
+@pytest.mark.kubectl
+@needs_kubectl
+def test_one_namespace_needs_little_beyond_it() -> None:
+    """Where a manager minds one namespace, its ClusterRole is about cluster-scoped kinds and nothing else."""
+    built = kustomize(MANIFESTS / "namespaced")
+    cluster_scoped = {
+        (flavour.group, flavour.plural) for flavour in WORKSPACE_FLAVOURS if not flavour.namespaced
+    }
+    cluster_scoped |= {("apiextensions.k8s.io", "customresourcedefinitions")}
+    for rule in one(built, "ClusterRole")["rules"]:
+        assert {(group, name) for group in rule["apiGroups"] for name in rule["resources"]} <= cluster_scoped
+
+
+def test_the_service_monitor_finds_the_metrics() -> None:
+    """The ServiceMonitor selects the metrics Service and names its port, and is told apart from what always applies."""
+    monitor = yaml.safe_load((MANIFESTS / "monitoring" / "service_monitor.yaml").read_text(encoding="utf-8"))
+    service = one(documents(), "Service")
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    ports = {port["name"] for port in service["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+    assert "ServiceMonitor" not in {document["kind"] for document in documents()}
 
 
 def rules(kind: str) -> list[Mapping[str, Any]]:

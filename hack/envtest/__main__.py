@@ -1,0 +1,36 @@
+"""`python -m hack.envtest`: a control plane to look around in, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import yaml
+
+from hack.envtest.binaries import BinariesMissingError, obtain
+from hack.envtest.control_plane import StartError, control_plane
+
+
+async def _run() -> None:
+    async with control_plane(obtain()) as plane:
+        kubeconfig = plane.folder / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(plane.kubeconfig()))
+        print(f"{plane.url} is up after {plane.started_in:.1f} s; Ctrl-C stops it and removes everything")
+        print(f"export KUBECONFIG={kubeconfig}", flush=True)
+        await asyncio.Event().wait()
+
+
+def main() -> int:
+    """Run a control plane until interrupted."""
+    try:
+        asyncio.run(_run())
+    except KeyboardInterrupt:
+        return 0
+    except (BinariesMissingError, StartError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The real control plane itself: who may come in, what is counted, what is left when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capt.runtime import ClusterConfig, Forbidden, HttpTransport, raise_for_status
+from hack.envtest import ControlPlane, control_plane
+from hack.envtest.control_plane import StartError
+from tests.support import project
+from tests.support.api_servers import REAL
+
+pytestmark = [
+    pytest.mark.envtest,
+    pytest.mark.skipif(not REAL, reason="about the real control plane"),
+]
+
+
+async def ask(kubeconfig: dict[str, Any], method: str, path: str, body: bytes | None = None) -> bytes:
+    config = ClusterConfig.from_dict(kubeconfig)
+    async with HttpTransport(config, user_agent="asker/1") as transport:
+        answer = await transport.request(method, path, body=body)
+        raise_for_status(answer)
+        return answer.body
+
+
+async def test_a_user_is_in_all_the_groups_of_the_kubeconfig(plane: ControlPlane) -> None:
+    """The API server takes name and every group from the client certificate; without groups a user may do nothing."""
+    review = b'{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}'
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    answer = (await ask(plane.kubeconfig("jane:doe", "developers", "on-call"), "POST", path, review)).decode()
+    assert all(f'"{word}"' in answer for word in ("jane:doe", "developers", "on-call"))
+    with pytest.raises(Forbidden):
+        await ask(plane.kubeconfig("jane"), "GET", "/api/v1/namespaces")
+
+
+async def test_a_service_account_has_a_token_and_a_namespace(plane: ControlPlane) -> None:
+    """A kubeconfig of a ServiceAccount stands for it, in its own namespace."""
+    kubeconfig = await plane.service_account_kubeconfig("capt-system", "capt-manager")
+    assert kubeconfig["contexts"][0]["context"]["namespace"] == "capt-system"
+    await ask(kubeconfig, "GET", "/api")
+    with pytest.raises(Forbidden, match="system:serviceaccount:capt-system:capt-manager"):
+        await ask(kubeconfig, "GET", "/api/v1/secrets")
+
+
+async def test_requests_are_counted_by_user_agent(plane: ControlPlane) -> None:
+    """The audit log counts what each client asked, whatever the answer."""
+    before = plane.requests_by_user_agent()["asker/1"]
+    for _ in range(3):
+        await ask(plane.kubeconfig(), "GET", "/version")
+    assert plane.requests_by_user_agent()["asker/1"] - before == 3
+
+
+async def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """`python -m hack.envtest` tells how to reach it; after Ctrl-C no process and no file of it is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hack.envtest"),
+        cwd=project.ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(40):
+        assert b"is up after" in await process.stdout.readline()
+        assert b"KUBECONFIG=" in await process.stdout.readline()
+    assert len(members(process.pid)) == 4, "itself and the three of the control plane"
+    # as a terminal does: the whole foreground group is interrupted
+    os.killpg(process.pid, signal.SIGINT)
+    async with asyncio.timeout(20):
+        assert await process.wait() == 0
+    assert members(process.pid) == []
+    assert files(tmp_path) == []
+
+
+async def test_a_failed_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control plane that cannot start says what its API server said last, and leaves neither process nor file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = children()
+    with pytest.raises(StartError, match="no-such-flag"):
+        async with control_plane(None, "--no-such-flag"):
+            pytest.fail("it started")
+    assert children() == before
+    assert files(tmp_path) == []
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def members(session: int) -> list[int]:
+    """Return the processes of a session."""
+    return [pid for pid, fields in processes() if int(fields[3]) == session]
+
+
+def children() -> set[int]:
+    """Return the living child processes of this one."""
+    return {pid for pid, fields in processes() if int(fields[1]) == os.getpid() and fields[0] != "Z"}
+
+
+def processes() -> list[tuple[int, list[str]]]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                stat = (folder / "stat").read_text()
+            except OSError:
+                continue  # it has just ended
+            found.append((int(folder.name), stat.rpartition(")")[2].split()))
+    return found
