@@ -23,6 +23,7 @@ from capt.runtime import (
     watch_self,
 )
 from capt.terraform.cli import CliExecutor, CliOptions, Gate, find_cli
+from capt.terraform.conduct import OWN
 from capt.terraform.executor import (
     Executor,
     InvalidInputError,
@@ -97,7 +98,12 @@ def add_to(
     )
     for kind, executor in executors.items():
         reconciler = WorkspaceReconciler(
-            kind=kind, client=client, executor=executor, recorder=recorder, clock=manager.clock
+            kind=kind,
+            client=client,
+            executor=executor,
+            recorder=recorder,
+            clock=manager.clock,
+            conduct=simulation.conduct if simulation is not None and engine == "simulated" else OWN,
         )
         manager.add(
             Controller(

@@ -136,6 +136,10 @@ class InvalidInputError(Exception):
     """The Workspace asks for what no run can do; the text names the field."""
 
 
+class InterruptedRunError(Exception):
+    """The engine was killed in the middle of a run; simulated, since the real case raises nothing."""
+
+
 class Executor(Protocol):
     """Runs Terraform for Workspaces. Never called twice at once for one uid."""
 

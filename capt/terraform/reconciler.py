@@ -29,9 +29,11 @@ from capt.runtime import (
     get_logger,
 )
 from capt.terraform import connection_secret, report
+from capt.terraform.conduct import OWN, Conduct, mark
 from capt.terraform.connection_secret import ForeignSecretError
 from capt.terraform.executor import (
     Executor,
+    InterruptedRunError,
     InvalidInputError,
     Observation,
     Output,
@@ -40,7 +42,15 @@ from capt.terraform.executor import (
 )
 from capt.terraform.kinds import SECRET
 from capt.terraform.references import MissingReferenceError, resolve
-from capt.terraform.steps import EXTERNAL_NAME, FINALIZER, Step, next_step
+from capt.terraform.steps import (
+    CREATE_FAILED,
+    CREATE_PENDING,
+    CREATE_SUCCEEDED,
+    EXTERNAL_NAME,
+    FINALIZER,
+    Step,
+    next_step,
+)
 
 POLL_SECONDS: Final = 600.0
 """How often an unchanged Workspace is planned again, to find drift; the provider's default."""
@@ -61,6 +71,7 @@ class WorkspaceReconciler:
         executor: runs Terraform.
         recorder: receives a warning for each run that fails, with the provider's reasons.
         clock: time of conditions.
+        conduct: how it behaves towards readers of the Workspace.
     """
 
     def __init__(
@@ -71,8 +82,10 @@ class WorkspaceReconciler:
         executor: Executor,
         recorder: Recorder,
         clock: Clock,
+        conduct: Conduct = OWN,
     ) -> None:
         self._kind = kind
+        self._conduct = conduct
         self._client = client
         self._executor = executor
         self._recorder = recorder
@@ -102,6 +115,8 @@ class WorkspaceReconciler:
             delay = self._failures.charge(request.key)
             self._log.warning("the run failed", error=str(error), retry_in=delay)
             return After(delay, "tries again")
+        except InterruptedRunError:
+            return After(0, "starts again")
         self._failures.forget(request.key)
         return result
 
@@ -168,14 +183,25 @@ class WorkspaceReconciler:
         await self._executor.claim(asked)
         workspace = await finalizers.add(self._client, self._kind, workspace, FINALIZER)
         workspace = await self._report(workspace, report.creating(workspace, self._clock.now()))
+        workspace = await self._mark(workspace, CREATE_PENDING)
         try:
             outputs = await self._executor.apply(asked)
             await self._publish(workspace, outputs)
         except _EXPECTED as error:
+            workspace = await self._mark(workspace, CREATE_FAILED)
             await self._fail(workspace, "create", error, report.create_failed)
             raise
+        workspace = await self._mark(workspace, CREATE_SUCCEEDED)
         await self._report(workspace, report.created(workspace, self._clock.now()))
         return After(0, "created")
+
+    async def _mark(self, workspace: Workspace, name: str) -> Workspace:
+        if not self._conduct.marks_creation:
+            return workspace
+        annotations = {name: mark(self._clock.now())}
+        return await self._client.apply_difference(
+            self._kind, workspace, {"metadata": {"annotations": annotations}}
+        )
 
     async def _update(self, workspace: Workspace, asked: WorkspaceInput, observation: Observation) -> Result:
         workspace = await finalizers.add(self._client, self._kind, workspace, FINALIZER)
@@ -247,10 +273,12 @@ class WorkspaceReconciler:
     ) -> None:
         message = report.error_message(operation, error)
         await self._report(workspace, say(workspace, self._clock.now(), message))
-        self._recorder.warning(self._kind, workspace, _EVENTS[operation], str(error))
+        self._recorder.warning(
+            self._kind, workspace, _EVENTS[report.operation_of(operation, error)], str(error)
+        )
 
     async def _report(self, workspace: Workspace, status: WorkspaceStatus) -> Workspace:
-        return await self._client.patch_status(self._kind, workspace, status)
+        return await self._client.patch_status(self._kind, workspace, self._conduct.aged(status))
 
 
 _EVENTS: Final[Mapping[report.Operation, str]] = {

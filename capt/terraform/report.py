@@ -102,9 +102,13 @@ def error_message(operation: Operation, error: Exception) -> str:
     """Return the message of an error in the provider's words, Terraform's whole output in its envelope."""
     if not isinstance(error, TerraformError):
         return f"{operation} failed: {error}"
-    if error.stage in {Stage.FETCH, Stage.INIT}:
-        operation = "connect"
-    return f"{operation} failed: {error.stage}: {envelope(error)}"
+    return f"{operation_of(operation, error)} failed: {error.stage}: {envelope(error)}"
+
+
+def operation_of(operation: Operation, error: Exception) -> Operation:
+    """Return what the provider calls an operation that failed: until the module is initialised it connects."""
+    connects = isinstance(error, TerraformError) and error.stage in {Stage.FETCH, Stage.INIT}
+    return "connect" if connects else operation
 
 
 def envelope(error: TerraformError) -> str:

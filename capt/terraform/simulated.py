@@ -24,7 +24,9 @@ import msgspec
 from capt.hcl import ModuleReader, ModuleSyntaxError, ModuleText
 from capt.runtime import Clock
 from capt.terraform import evaluation, files
+from capt.terraform.conduct import Conduct, Generations
 from capt.terraform.executor import (
+    InterruptedRunError,
     InvalidInputError,
     Observation,
     Output,
@@ -46,6 +48,10 @@ class Simulation:
         jitter: each duration varies by up to this share, up and down.
         failure_rate: probability that an apply or destroy fails, as a cloud does that is asked too much.
         drift_rate: probability that a plan of what is up to date finds an output changed.
+        interruption_rate: probability that the engine is killed during a first apply, as a provider's pod is. Where it
+            is above 0, Crossplane's marks around creation are kept, and an interrupted one stops for good.
+        generations: which conditions say the generation that they are about: ``all`` as this engine's do, ``synced``
+            as those of providers on crossplane-runtime 2, ``none`` as those of older ones.
     """
 
     seed: int = 0
@@ -55,6 +61,13 @@ class Simulation:
     jitter: float = 0.0
     failure_rate: float = 0.0
     drift_rate: float = 0.0
+    interruption_rate: float = 0.0
+    generations: Generations = "all"
+
+    @property
+    def conduct(self) -> Conduct:
+        """What a Workspace's reader sees of it besides outputs and latencies."""
+        return Conduct(generations=self.generations, marks_creation=self.interruption_rate > 0)
 
 
 class _Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,14 +126,19 @@ class SimulatedExecutor:
     async def apply(self, workspace: WorkspaceInput) -> Mapping[str, Output]:
         """See :meth:`capt.terraform.executor.Executor.apply`."""
         await self._pass(workspace, "apply", self._simulation.apply_seconds)
-        self._fail_sometimes(workspace, Stage.APPLY)
         standing = await self._plan(workspace)
-        self._standing[workspace.uid] = standing
-        if self._directory is not None:
-            path = self._directory / f"{workspace.uid}.json"
-            temporary = path.with_suffix(".new")
-            temporary.write_bytes(msgspec.json.encode(standing))
-            temporary.replace(path)
+        first = workspace.uid not in self._standing
+        if first and self._happens(workspace, "interruption", self._simulation.interruption_rate):
+            self._keep(workspace.uid, standing)
+            raise InterruptedRunError
+        try:
+            self._fail_sometimes(workspace, Stage.APPLY)
+        except TerraformError:
+            if first and standing.resources:
+                # Terraform keeps what it had made when it failed: the next try is an update
+                self._keep(workspace.uid, _Standing(fingerprint="", resources=1, outputs={}))
+            raise
+        self._keep(workspace.uid, standing)
         return standing.outputs
 
     async def destroy(self, workspace: WorkspaceInput) -> None:
@@ -136,6 +154,14 @@ class SimulatedExecutor:
             return False
         self._drop(uid)
         return True
+
+    def _keep(self, uid: str, standing: _Standing) -> None:
+        self._standing[uid] = standing
+        if self._directory is not None:
+            path = self._directory / f"{uid}.json"
+            temporary = path.with_suffix(".new")
+            temporary.write_bytes(msgspec.json.encode(standing))
+            temporary.replace(path)
 
     def _drop(self, uid: str) -> None:
         self._standing.pop(uid, None)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from capt.api import WorkspaceTemplateApply
 from capt.assets import manifests
 from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
 from capt.controllers.workspace import WORKSPACE_GROUP_ANNOTATION, OutputReader
-from capt.controllers.workspace_template_apply.creation import DURABLE_STATE_ANNOTATION
+from capt.controllers.workspace_template_apply.creation import DURABLE_STATE_ANNOTATION, RESUMED_ANNOTATION
 from capt.controllers.workspace_template_apply.deletion import ABANDON_ANNOTATION
 from capt.install import definitions, install_definitions
 from capt.runtime import HttpTransport, SystemClock
 from capt.runtime.conditions import find_condition
+from capt.terraform import Simulation
+from capt.terraform.conduct import Generations
 from tests.integration.test_workspace_chain import (
     apply_of,
     chain,
@@ -179,6 +183,41 @@ async def test_an_interrupted_creation_goes_on_where_that_is_safe(cluster: Clust
         await cluster.observer.until(cleared)
         await provider.awake()
         await until_reason(cluster, "Available")
+
+
+@pytest.mark.parametrize("generations", ["synced", "none"])
+async def test_a_provider_with_all_its_manners(cluster: Cluster, generations: Generations) -> None:
+    """Interrupted, failing, drifting and silent about generations: every apply gets there, and back, in the end."""
+    simulation = Simulation(
+        seed=7,
+        plan_seconds=0.5,
+        apply_seconds=2,
+        jitter=0.5,
+        failure_rate=0.3,
+        drift_rate=0.2,
+        interruption_rate=0.4,
+        generations=generations,
+    )
+    base = template()
+    base["metadata"]["annotations"] = {DURABLE_STATE_ANNOTATION: "true"}
+    every = [f"apply-{number}" for number in range(6)]
+    async with cluster.manager(simulation=simulation, clock=FastClock(20)):
+        await cluster.apply(base, *(apply_of(name, variables={"size": "s"}) for name in every))
+        for name in every:
+            await until_reason(cluster, "Available", name)
+        workspaces = await cluster.client.list_live(WORKSPACE)
+        assert any(RESUMED_ANNOTATION in each.metadata.annotations for each in workspaces)
+        for name in every:
+            await patch(cluster, {"variables": {"size": "m"}}, name)
+
+        async def changed() -> bool:
+            applies = await cluster.observer.client.list(APPLY)
+            return all(apply.status.applied and apply.status.outputs == {"size": "m"} for apply in applies)
+
+        await cluster.observer.until(changed)
+        for name in every:
+            await cluster.client.delete(APPLY, NAMESPACE, name)
+        await cluster.observer.gone(APPLY, WORKSPACE)
 
 
 async def test_outputs_are_read_only_from_the_own_secret(cluster: Cluster) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from capt.runtime.testing import FakeClock
-from capt.terraform.executor import InvalidInputError, Output, Stage, TerraformError, WorkspaceInput
+from capt.terraform.executor import (
+    InterruptedRunError,
+    InvalidInputError,
+    Output,
+    Stage,
+    TerraformError,
+    WorkspaceInput,
+)
 from capt.terraform.simulated import SimulatedExecutor, Simulation
 
 MODULE = """
@@ -148,3 +155,21 @@ async def test_sources_other_than_inline() -> None:
     assert (await executor.observe(remote)).up_to_date
     with pytest.raises(InvalidInputError, match="Flux"):
         await executor.observe(replace(INPUT, source="Flux"))
+
+
+async def test_a_first_apply_that_fails_leaves_something() -> None:
+    """As with Terraform, what was made before the failure is in the state, and the next try is an update."""
+    executor = make(Simulation(failure_rate=1.0))
+    with pytest.raises(TerraformError):
+        await executor.apply(INPUT)
+    observed = await executor.observe(INPUT)
+    assert (observed.exists, observed.up_to_date, observed.outputs) == (True, False, {})
+
+
+async def test_an_interruption_hits_a_first_apply_only() -> None:
+    """The engine is killed while it creates; what stands then stands."""
+    executor = make(Simulation(interruption_rate=1.0))
+    with pytest.raises(InterruptedRunError):
+        await executor.apply(INPUT)
+    assert (await executor.observe(INPUT)).up_to_date
+    assert await executor.apply(INPUT)
