@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from capt.runtime import ClusterConfig, Manager
 
 CONTROLLERS = (
+    "captcluster",
     "captmachine",
     "captmachinedeployment",
     "captmachineset",

@@ -20,8 +20,8 @@ def add_to(
 
     Args:
         manager: What runs them; not yet started.
-        enabled: Names of the controllers to add: `captmachine`, `captmachinedeployment`, `captmachineset`,
-            `workspacetemplate`, `workspacetemplateapply`.
+        enabled: Names of the controllers to add: `captcluster`, `captmachine`, `captmachinedeployment`,
+            `captmachineset`, `workspacetemplate`, `workspacetemplateapply`.
         cross_namespace: True lets objects refer to those of other namespaces without the target's consent.
         watch_filter: Mind only objects whose label `cluster.x-k8s.io/watch-filter`, or that of an object which
             controls them, has this value; "" for all objects.
@@ -31,6 +31,7 @@ def add_to(
     """
     # here, so that a module of rules (a planner, names) can be imported without the machinery that runs it
     from capt.controllers import (
+        cluster,
         machine,
         machine_deployment,
         machine_set,
@@ -42,6 +43,7 @@ def add_to(
     from capt.controllers.watch_filter import WatchFilter
 
     makers: dict[str, Callable[[], Controller]] = {
+        "captcluster": lambda: cluster.controller(manager),
         "captmachine": lambda: machine.controller(manager, cross_namespace=cross_namespace),
         "captmachinedeployment": lambda: machine_deployment.controller(manager),
         "captmachineset": lambda: machine_set.controller(manager),

@@ -68,5 +68,11 @@ WORKSPACE_FLAVOURS: Final[tuple[Kind[Workspace], ...]] = tuple(
     Kind(_resource(info), Workspace) for info in WORKSPACE_RESOURCES
 )
 
-OWNERS: Final[tuple[Kind[Any], ...]] = (MACHINE, MACHINE_SET, MACHINE_DEPLOYMENT)
+OWNERS: Final[tuple[Kind[Any], ...]] = (
+    MACHINE,
+    MACHINE_SET,
+    MACHINE_DEPLOYMENT,
+    CAPT_CLUSTER,
+    CAPT_CONTROL_PLANE,
+)
 """The kinds that own others."""

@@ -21,6 +21,7 @@ _OWNED_FIELDS = (
     "values",
     "writeConnectionSecretToRef",
     "retainWorkspaceOnDelete",
+    "optionalVariables",
 )
 
 
@@ -150,17 +151,15 @@ def _apply_patch(cluster: CAPTCluster, parent: Parent, apply: WorkspaceTemplateA
 
 def _wanted_spec(cluster: CAPTCluster, parent: Parent) -> dict[str, Any]:
     spec = cluster.spec
-    variables = {
-        "cluster_name": parent.name,
-        "vpc_name": vpc_name(cluster),
-        "region": spec.region,
-        **spec.variables,
-    }
+    own = {"cluster_name": parent.name, "vpc_name": vpc_name(cluster), "region": spec.region}
+    variables = {**own, **spec.variables}
     wanted: dict[str, Any] = {
         "templateRef": to_manifest(spec.vpc_template_ref) if spec.vpc_template_ref else {},
         "variables": {name: value for name, value in variables.items() if name not in spec.values},
         "writeConnectionSecretToRef": {"name": names.vpc_secret_name(cluster.metadata.name)},
         "retainWorkspaceOnDelete": spec.retain_vpc_on_delete,
+        # a module need not declare what nobody asked for
+        "optionalVariables": sorted(own.keys() - spec.variables.keys() - spec.values.keys()),
     }
     if spec.values:
         wanted["values"] = dict(spec.values)

@@ -44,7 +44,7 @@ _NEEDS_A_PERSON: Final = frozenset(
     }
 )
 _BAD_CONFIGURATION: Final = frozenset(
-    {"TemplateNotAllowed", "TemplateInvalid", "ReferenceNotAllowed", "UnsafeVariable"}
+    {"TemplateNotAllowed", "TemplateInvalid", "ReferenceNotAllowed", "UnsafeVariable", "VariablesInvalid"}
 )
 _UNDER_WAY: Final = "Applying"
 

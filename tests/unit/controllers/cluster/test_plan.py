@@ -34,6 +34,7 @@ def test_the_vpc_is_one_apply_of_the_template():
         "values": {"azs": ["a", "b"]},
         "writeConnectionSecretToRef": {"name": "blue-abc12-vpc-connection"},
         "retainWorkspaceOnDelete": False,
+        "optionalVariables": ["cluster_name", "region", "vpc_name"],
     }
 
 
@@ -52,6 +53,7 @@ def test_what_the_user_sets_wins():
 
     assert body["spec"]["variables"] == {"cluster_name": "blue", "region": "eu-west-1"}
     assert body["spec"]["values"] == {"vpc_name": ["odd"]}
+    assert body["spec"]["optionalVariables"] == ["cluster_name"]
 
 
 def test_the_name_of_the_vpc():

@@ -43,6 +43,7 @@ def vpc(cluster=None, apply=None, plan=None, **seen: Any) -> VPC:
         ("TemplateInvalid", False, Stage.FAILED, "InvalidVPCConfig"),
         ("ReferenceNotAllowed", False, Stage.FAILED, "InvalidVPCConfig"),
         ("UnsafeVariable", False, Stage.FAILED, "InvalidVPCConfig"),
+        ("VariablesInvalid", False, Stage.FAILED, "InvalidVPCConfig"),
         ("WorkspaceError", False, Stage.FAILED, "VPCCreationFailed"),
         ("WorkspaceError", True, Stage.FAILED, "VPCReconciliationFailed"),
         ("WorkspaceConflict", False, Stage.FAILED, "VPCCreationFailed"),
