@@ -21,7 +21,10 @@ from capt.runtime.conditions import find_condition
 from capt.runtime.merge_patch import difference
 from capt.runtime.owners import controller_reference, is_controlled_by
 
-_OWNED_FIELDS: Final = ("templateRef", "variables", "values", "writeConnectionSecretToRef")
+_OWNED_FIELDS: Final = (
+    *("templateRef", "variables", "values", "optionalVariables"),
+    "writeConnectionSecretToRef",
+)
 
 # reasons of an apply that end only when somebody changes something
 _NEEDS_PERSON: Final = frozenset(
@@ -31,6 +34,7 @@ _NEEDS_PERSON: Final = frozenset(
         "TemplateInvalid",
         "TemplateNotAllowed",
         "UnsafeVariable",
+        "VariablesInvalid",
         "WorkspaceConflict",
         "WorkspaceError",
         "WorkspaceRefused",
@@ -205,7 +209,10 @@ def spot_role_wish(control_plane: CAPTControlPlane) -> Wish | None:
 
 def _with_outputs(inputs: Variables, outputs: Mapping[str, Any]) -> Variables:
     further = {name: value for name, value in outputs.items() if name not in inputs.variables}
-    return Variables(variables=inputs.variables, values={**further, **inputs.values})
+    # it is not known which of them a template for something else has a use for
+    values = {**further, **inputs.values}
+    names_of_all = tuple(sorted(inputs.variables.keys() | values.keys()))
+    return Variables(variables=inputs.variables, values=values, optional=names_of_all)
 
 
 def _new_apply(wish: Wish, control_plane: CAPTControlPlane) -> dict[str, Any]:
@@ -227,6 +234,8 @@ def _spec(wish: Wish, control_plane: CAPTControlPlane) -> dict[str, Any]:
         spec["variables"] = dict(wish.inputs.variables)
     if wish.inputs.values:
         spec["values"] = dict(wish.inputs.values)
+    if wish.inputs.optional:
+        spec["optionalVariables"] = list(wish.inputs.optional)
     if wish.secret:
         reference = {"name": wish.secret, "namespace": control_plane.metadata.namespace}
         spec["writeConnectionSecretToRef"] = reference

@@ -51,6 +51,7 @@ from capt.controllers.control_plane.status import (
     is_rolling_out,
     report,
     report_deletion,
+    report_paused,
     report_waiting_for_cluster,
 )
 from capt.controllers.control_plane.surroundings import (
@@ -61,7 +62,7 @@ from capt.controllers.control_plane.variables import Variables, control_plane_va
 from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE
 from capt.controllers.manifest import to_manifest
 from capt.controllers.parent_cluster import News, Parent, find_parent, tell, write
-from capt.controllers.pausing import is_paused
+from capt.controllers.pausing import is_leaving, is_paused
 from capt.runtime import ApiError, BadRequest, Conflict, Forbidden, Invalid, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
@@ -163,10 +164,12 @@ class CaptControlPlaneReconciler:
             ApiError: A read or a write failed; what could be told has been.
         """
         control_plane = await self._client.get(CAPT_CONTROL_PLANE, request.namespace, request.name)
-        if control_plane is None or is_paused(control_plane):
+        if control_plane is None or is_leaving(control_plane):
             return Done()
         parent = await find_parent(self._client, control_plane)
-        if parent is not None and parent.paused:
+        if is_paused(control_plane, parent):
+            status = report_paused(control_plane, self._clock.now())
+            await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
             return Done()
         if control_plane.metadata.deletion_timestamp is not None:
             return await self.reconcile_delete(control_plane, parent)

@@ -6,6 +6,7 @@ nothing changes, the status computed is the status there is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -30,6 +31,7 @@ FAILED: Final = "Failed"
 AVAILABLE: Final = "Available"
 ROLLING_OUT: Final = "RollingOut"
 SECRETS_READY: Final = "SecretsReady"
+PAUSED: Final = "Paused"
 OPTIONAL_TEMPLATES_READY: Final = "OptionalTemplatesReady"
 
 Word = Literal["True", "False", "Unknown"]
@@ -121,6 +123,14 @@ def report_waiting_for_cluster(control_plane: CAPTControlPlane, now: datetime) -
     return _status(control_plane, facts, lines, {})
 
 
+def report_paused(control_plane: CAPTControlPlane, now: datetime) -> CAPTControlPlaneStatus:
+    """Return the status of a control plane that is not to be touched (contract rule A10): nothing else changes."""
+    line = Line(status="True", reason="Paused", message="the Cluster or the control plane is paused")
+    condition = _condition(control_plane, PAUSED, line, now)
+    conditions = set_condition(control_plane.status.conditions, condition)
+    return control_plane.status.model_copy(update={"conditions": conditions})
+
+
 def report_deletion(
     control_plane: CAPTControlPlane, reason: str, message: str, now: datetime
 ) -> CAPTControlPlaneStatus:
@@ -145,7 +155,7 @@ def report_deletion(
 def _status(
     control_plane: CAPTControlPlane,
     facts: Facts,
-    lines: dict[str, Line | None] | dict[str, Line],
+    lines: Mapping[str, Line | None],
     update: dict[str, Any],
 ) -> CAPTControlPlaneStatus:
     old = control_plane.status
@@ -157,19 +167,23 @@ def _status(
         **_of_apply(facts.apply),
         **update,
     }
+    lines = {PAUSED: None, **lines}
     conditions = tuple(each for each in old.conditions if lines.get(each.type, each) is not None)
     for kind, line in lines.items():
         if line is not None:
-            condition = Condition(
-                type=kind,
-                status=line.status,
-                reason=line.reason,
-                message=line.message,
-                last_transition_time=facts.now,
-                observed_generation=control_plane.metadata.generation,
-            )
-            conditions = set_condition(conditions, condition)
+            conditions = set_condition(conditions, _condition(control_plane, kind, line, facts.now))
     return CAPTControlPlaneStatus.model_validate({**values, "conditions": conditions})
+
+
+def _condition(control_plane: CAPTControlPlane, kind: str, line: Line, now: datetime) -> Condition:
+    return Condition(
+        type=kind,
+        status=line.status,
+        reason=line.reason,
+        message=line.message,
+        last_transition_time=now,
+        observed_generation=control_plane.metadata.generation,
+    )
 
 
 def _of_apply(apply: WorkspaceTemplateApply | None) -> dict[str, Any]:

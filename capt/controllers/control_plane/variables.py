@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from capt.api import CAPTCluster, CAPTControlPlane
 from capt.controllers.control_plane.version import minor_version
 from capt.controllers.manifest import to_manifest
+
+# fields that nothing but a variable of this name can honour
+_ASKED: Final = ("addons", "endpoint_public_access_cidrs", "tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +30,13 @@ class Variables:
     Attributes:
         variables: Strings.
         values: Anything else.
+        optional: Names that a module need not declare. All others were asked for, and a module that cannot take
+            them is refused: add-ons or tags that reach nothing would be a lie.
     """
 
     variables: Mapping[str, str]
     values: Mapping[str, Any]
+    optional: tuple[str, ...] = ()
 
 
 def control_plane_variables(
@@ -102,7 +108,10 @@ def _layered(
     variables = {**{name: text for name, text in strings.items() if name not in own}, **spec.variables}
     merged = {name: value for name, value in network.items() if name not in variables}
     merged |= {name: value for name, value in values.items() if name not in own}
+    final = {**merged, **spec.values}
+    asked = own | {name for name in _ASKED if final.get(name)}
     return Variables(
         variables={name: text for name, text in variables.items() if name not in spec.values},
-        values={**merged, **spec.values},
+        values=final,
+        optional=tuple(sorted((variables.keys() | final.keys()) - asked)),
     )
