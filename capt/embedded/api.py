@@ -21,13 +21,14 @@ from capt.embedded import discovery, openapi
 from capt.embedded.audit import AuditEvent, RequestInfo, record
 from capt.embedded.bodies import decode_body
 from capt.embedded.errors import (
+    PathNotFoundError,
     StatusError,
     bad_request,
     expired,
     go_quote,
     method_not_allowed,
-    no_such_path,
     not_found,
+    not_served,
     unsupported_media_type,
 )
 from capt.embedded.faults import (
@@ -155,6 +156,8 @@ class Api:
             raise
         except StatusError as error:
             response = _json(msgspec.json.encode(error.body()), code=error.code, headers=error.headers)
+        except PathNotFoundError:
+            response = web.Response(status=404, text="404 page not found\n")
         except web.HTTPRequestEntityTooLarge:
             large = StatusError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
             response = _json(msgspec.json.encode(large.body()), code=413)
@@ -180,7 +183,7 @@ class Api:
         match action:
             case Answer(code=code, retry_after=retry_after):
                 headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-                details = {} if retry_after is None else {"retryAfterSeconds": retry_after}
+                details = None if retry_after is None else {"retryAfterSeconds": retry_after}
                 reason = _REASONS.get(code, "")
                 raise StatusError(code, reason, f"injected fault: {code}", details=details, headers=headers)
             case Delay(seconds=seconds):
@@ -200,13 +203,16 @@ class Api:
             return self._answer_about_server(request, info.path)
         resource = self._catalogue.find(info.group, info.version, info.resource)
         if resource is None or (info.namespace and not resource.namespaced):
-            raise no_such_path()
+            raise PathNotFoundError
         if info.subresource and info.subresource not in (*resource.subresources, "finalize"):
-            raise no_such_path()
+            if resource.custom:
+                raise not_found(resource.group, resource.plural, info.name)
+            raise not_served()
         everywhere = resource.namespaced and not info.namespace
         if everywhere and info.verb not in ("list", "watch", "deletecollection"):
-            unnamed = info.verb == "create" and not resource.custom
-            raise method_not_allowed() if unnamed else no_such_path()
+            if resource.custom:
+                raise PathNotFoundError
+            raise method_not_allowed(custom=False) if info.verb == "create" else not_served()
         if resource.deprecation:
             warnings.append(resource.deprecation)
         serve = {
@@ -219,17 +225,19 @@ class Api:
             "delete": self._delete,
             "deletecollection": self._delete_collection,
         }.get(info.verb)
-        if serve is None:
-            raise method_not_allowed()
+        if serve is None or info.verb not in resource.verbs:
+            raise method_not_allowed(custom=resource.custom)
         if info.verb in ("update", "patch") and not info.name:
-            raise bad_request("name must be provided") if resource.custom else method_not_allowed()
+            raise (
+                bad_request("name must be provided") if resource.custom else method_not_allowed(custom=False)
+            )
         return await serve(_Exchange(request, info, resource, action, warnings))
 
     def _answer_about_server(self, request: web.BaseRequest, path: str) -> web.Response:
         """Health, version, discovery, OpenAPI."""
         parts = [part for part in path.split("/") if part]
         if request.method not in ("GET", "HEAD"):
-            raise method_not_allowed()
+            raise method_not_allowed(custom=False)
         if f"/{parts[0] if parts else ''}" in _PROBES:
             return web.Response(text="ok")
         aggregated = "APIGroupDiscoveryList" in request.headers.get("Accept", "")
@@ -242,7 +250,7 @@ class Api:
             else discovery.document(self._catalogue, parts)
         )
         if document is None:
-            raise no_such_path()
+            raise PathNotFoundError
         return _json(msgspec.json.encode(document))
 
     def _openapi(self, parts: list[str]) -> dict[str, Any] | None:
@@ -325,15 +333,15 @@ class Api:
     async def _create(self, exchange: _Exchange) -> web.Response:
         request, info, resource = exchange.request, exchange.info, exchange.resource
         if info.name:
-            raise method_not_allowed()
-        options = WriteOptions.read(request.query, exchange.warnings)
+            raise method_not_allowed(custom=resource.custom)
+        options = WriteOptions.read(request.query, exchange.warnings, kind="CreateOptions")
         body = await _read_object(exchange, options)
         created = self._writer.create(resource, info.namespace, body, options)
         return _json(created, code=201)
 
     async def _update(self, exchange: _Exchange) -> web.Response:
         request, info, resource = exchange.request, exchange.info, exchange.resource
-        options = WriteOptions.read(request.query, exchange.warnings)
+        options = WriteOptions.read(request.query, exchange.warnings, kind="UpdateOptions")
         body = await _read_object(exchange, options)
         key = Key(info.namespace, info.name)
         if resource.create_on_update and self._store.get(resource.id, key) is None:
@@ -351,10 +359,12 @@ class Api:
             raise StatusError(415, "UnsupportedMediaType", _NO_APPLY)
         if content_type not in accepted:
             raise unsupported_media_type(accepted)
-        options = WriteOptions.read(request.query, exchange.warnings)
+        options = WriteOptions.read(request.query, exchange.warnings, kind="PatchOptions")
         patch = await _read_body(exchange, options)
         if content_type != JSON_PATCH and not isinstance(patch, dict):
-            raise bad_request("the patch must be an object")
+            prefix = "error decoding patch: " if content_type == MERGE_PATCH else ""
+            into = "map[string]interface {}"
+            raise bad_request(f"{prefix}json: cannot unmarshal array into Go value of type {into}")
 
         def mutate(content: dict[str, Any]) -> dict[str, Any]:
             if content_type == JSON_PATCH:
@@ -385,8 +395,7 @@ class Api:
             def mutate_scale(content: dict[str, Any]) -> dict[str, Any]:
                 return apply_scale(resource, content, mutate(scale_of(resource, content)))
 
-            self._writer.update(resource, key, mutate_scale, options)
-            content = resource.decode(self._stored(info, resource))
+            content = msgspec.json.decode(self._writer.update(resource, key, mutate_scale, options))
             return _json(msgspec.json.encode(scale_of(resource, content)))
         written = self._writer.update(
             resource, key, mutate, options, subresource=info.subresource, replace=replace
@@ -421,7 +430,13 @@ class Api:
 
 def _representation(request: web.BaseRequest, resource: Resource) -> Representation:
     form = wanted_form(request.headers.get("Accept", ""))
-    return Representation(resource, form, request.query.get("includeObject") or "Metadata")
+    include = request.query.get("includeObject") or "Metadata"
+    if form == "table" and include not in ("Metadata", "Object", "None"):
+        raise bad_request(
+            f"Unable to convert to Table as requested: includeObject: Invalid value: {go_quote(include)}: must be"
+            " 'Metadata', 'Object', 'None', or empty"
+        )
+    return Representation(resource, form, include)
 
 
 async def _read_body(exchange: _Exchange, options: WriteOptions) -> Any:
@@ -455,7 +470,7 @@ async def _read_delete_options(exchange: _Exchange) -> tuple[DeleteOptions, Writ
         if not isinstance(body, dict):
             raise bad_request("the body of the request is no DeleteOptions")
     dry_run = next(iter(body.get("dryRun") or ()), None)
-    options = WriteOptions.read(request.query, exchange.warnings, dry_run=dry_run)
+    options = WriteOptions.read(request.query, exchange.warnings, kind="DeleteOptions", dry_run=dry_run)
     return DeleteOptions.read(body, request.query), options
 
 

@@ -76,19 +76,26 @@ def _immutable_errors(new: dict[str, Any], old: dict[str, Any] | None, *names: s
                 yield forbidden_field(name, "field is immutable when `immutable` is set")
 
 
-def _prepare_secret(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
+def _drop_empty(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
+    for name in ("data", "binaryData"):
+        if name in new and not new[name]:
+            del new[name]
+
+
+def _prepare_secret(new: dict[str, Any], old: dict[str, Any] | None) -> None:
     plain = new.pop("stringData", None) or {}
     if plain:
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
         new["data"] = (new.get("data") or {}) | encoded
     for value in (new.get("data") or {}).values():
         try:
-            decode_base64(value or "")
+            decode_base64(value)
         except ValueError as error:
             place = next((i for i, c in enumerate(value) if not _BASE64.match(c)), len(value))
             text = f"illegal base64 data at input byte {place}"
             raise bad_request(f'Secret in version "v1" cannot be handled as a Secret: {text}') from error
     new.setdefault("type", "Opaque")
+    _drop_empty(new, old)
 
 
 def _validate_secret(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
@@ -104,12 +111,15 @@ def _validate_secret(new: dict[str, Any], old: dict[str, Any] | None) -> Iterato
 
 def _validate_config_map(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
     yield from _data_errors(new, "data", "binaryData")
+    for key in (new.get("data") or {}).keys() & (new.get("binaryData") or {}).keys():
+        yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     yield from _immutable_errors(new, old, "data", "binaryData")
 
 
 def _prepare_namespace(new: dict[str, Any], old: dict[str, Any] | None) -> None:
     if old is None:
-        new["spec"] = {"finalizers": ["kubernetes"]}
+        wanted = (new.get("spec") or {}).get("finalizers") or []
+        new["spec"] = {"finalizers": [*(name for name in wanted if name != "kubernetes"), "kubernetes"]}
         new["status"] = {"phase": "Active"}
     labels = new["metadata"].get("labels") or {}
     new["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": new["metadata"].get("name", "")}
@@ -133,6 +143,8 @@ def _validate_lease(new: dict[str, Any], _old: dict[str, Any] | None) -> Iterato
 
 def _prepare_event(new: dict[str, Any], _old: dict[str, Any] | None) -> None:
     new.setdefault("source", {})
+    for name in ("reportingComponent", "reportingInstance"):
+        new.setdefault(name, "")
     for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
         new.setdefault(name, None)
 
@@ -208,6 +220,7 @@ def builtin_resources() -> list[Resource]:
             "configmaps",
             _object("ConfigMap holds configuration data.", data=_TEXTS, binaryData=_TEXTS, immutable=_FLAG),
             short_names=("cm",),
+            prepare=_drop_empty,
             validate=_validate_config_map,
             columns=(_NAME, data_column, _AGE),
         ),
@@ -234,7 +247,7 @@ def builtin_resources() -> list[Resource]:
             _object(
                 "ServiceAccount is an identity for processes.",
                 secrets=_list(_REFERENCE, "name"),
-                imagePullSecrets=_list(_object(name=_TEXT), "name"),
+                imagePullSecrets=_list(_object(name=_TEXT)),
                 automountServiceAccountToken=_FLAG,
             ),
             short_names=("sa",),

@@ -209,20 +209,27 @@ def _validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[Field
     if sum(version["storage"] for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
         yield invalid("spec.versions", versions, text)
-        if not versions:
+        if not any(version["storage"] for version in versions):
             yield invalid("status.storedVersions", None, "must have at least one stored version")
     if len({version["name"] for version in versions}) != len(versions):
         text = "must contain unique version names"
         yield invalid("spec.versions", versions, text)
     if (strategy := spec["conversion"].get("strategy")) != "None":
         yield not_supported("spec.conversion.strategy", strategy, ["None"])
+    yield from _schema_errors(versions)
+    if old is not None and is_established(old):
+        yield from _immutable_errors(spec, old["spec"])
+
+
+def _schema_errors(versions: list[dict[str, Any]]) -> Iterator[FieldError]:
     for index, version in enumerate(versions):
         # the server looks at the parts of an only version as if they stood in spec itself
         alone = len(versions) == 1
         path, word = ("spec", "validation") if alone else (f"spec.versions[{index}]", "schema")
-        yield from _version_errors(version, path, f"{path}.{word}.openAPIV3Schema")
-    if old is not None and is_established(old):
-        yield from _immutable_errors(spec, old["spec"])
+        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
+            yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+        else:
+            yield from _version_errors(version, path, f"{path}.{word}.openAPIV3Schema")
 
 
 def _immutable_errors(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
@@ -248,10 +255,7 @@ def _name_errors(names: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _version_errors(version: dict[str, Any], path: str, where: str) -> Iterator[FieldError]:
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    if schema is None:
-        yield required(where, "schemas are required")
-        return
+    schema = version["schema"]["openAPIV3Schema"]
     if schema.get("type") != "object":
         yield invalid(f"{where}.type", schema.get("type", ""), "must be object at the root")
     structural = list(_structure_errors(schema, where))
@@ -318,16 +322,24 @@ def _node_errors(node: dict[str, Any], path: str, *, spine: bool) -> Iterator[Fi
         )
     if spine and kind == "array" and "items" not in node:
         yield required(f"{path}.items", "must be specified")
-    if node.get("x-kubernetes-list-type") == "map" and not node.get("x-kubernetes-list-map-keys"):
-        yield required(
-            f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
-        )
+    if node.get("x-kubernetes-list-type") == "map":
+        yield from _map_list_errors(node, path)
     try:
         compile_pattern(node.get("pattern", ""))
     except re.error as error:
         yield invalid(
             f"{path}.pattern", node["pattern"], f"must be a valid regular expression, but isn't: {error}"
         )
+
+
+def _map_list_errors(node: dict[str, Any], path: str) -> Iterator[FieldError]:
+    item = node["items"].get("type", "") if isinstance(node.get("items"), dict) else "object"
+    if item != "object":
+        text = "must be object if parent array's x-kubernetes-list-type is map"
+        yield invalid(f"{path}.items.type", item, text)
+    if not node.get("x-kubernetes-list-map-keys"):
+        text = "must not be empty if x-kubernetes-list-type is map"
+        yield required(f"{path}.x-kubernetes-list-map-keys", text)
 
 
 def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:
@@ -371,6 +383,8 @@ def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict
         for each in wanted if isinstance(wanted, list) else [wanted]:
             if each in used:
                 accepted.pop(name, None)
+                if name in ("plural", "kind"):
+                    accepted[name] = ""
                 reason = f"{name[0].upper()}{name[1:]}Conflict"
                 message = f"{go_quote(each)} is already in use"
     free = reason == "NoConflicts"

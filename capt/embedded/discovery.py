@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from capt.embedded.resource import ALL_VERBS, Catalogue, Resource
+from capt.embedded.resource import Catalogue, Resource
 
 VERSION = {
     "major": "1",
     "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
     "gitVersion": "v1.36.0+capt-embedded",
     "gitCommit": "",
     "gitTreeState": "clean",
@@ -57,7 +61,7 @@ def _resources(catalogue: Catalogue, group_name: str, version: str) -> dict[str,
             "singularName": resource.singular,
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": list(ALL_VERBS),
+            "verbs": resource.verbs,
         }
         if resource.short_names:
             entry["shortNames"] = list(resource.short_names)
@@ -72,7 +76,7 @@ def _resources(catalogue: Catalogue, group_name: str, version: str) -> dict[str,
             listed.append(sub)
     return {
         "kind": "APIResourceList",
-        "apiVersion": "v1",
+        **({"apiVersion": "v1"} if group_name else {}),
         "groupVersion": served[0].api_version,
         "resources": listed,
     }
@@ -106,14 +110,15 @@ def aggregated(catalogue: Catalogue, *, core: bool) -> dict[str, Any]:
 
 
 def _aggregated_resource(resource: Resource) -> dict[str, Any]:
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    served = (resource.group, resource.version) if resource.custom else ("", "")
+    kind = {"group": served[0], "version": served[1], "kind": resource.kind}
     scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
     shown: dict[str, Any] = {
         "resource": resource.plural,
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": list(ALL_VERBS),
+        "verbs": resource.verbs,
     }
     if resource.short_names:
         shown["shortNames"] = list(resource.short_names)

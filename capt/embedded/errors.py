@@ -99,7 +99,7 @@ class StatusError(Exception):
         self.code = code
         self.reason = reason
         self.metadata: dict[str, Any] = {}
-        self.details = dict(details or {})
+        self.details = None if details is None else dict(details)
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class StatusError(Exception):
         status |= {"status": "Failure", "message": str(self)}
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -140,14 +140,19 @@ def not_found(group: str, resource: str, name: str) -> StatusError:
     return StatusError(404, "NotFound", message, details=_named(group, resource, name))
 
 
-def no_such_path() -> StatusError:
-    """No such resource, or nothing at all, is served at this path."""
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+class PathNotFoundError(Exception):
+    """Nothing is served at this path: the only answer that is no ``Status``."""
 
 
-def already_exists(group: str, resource: str, name: str) -> StatusError:
+def not_served() -> StatusError:
+    """The resource has nothing of that name."""
+    return StatusError(404, "NotFound", "the server could not find the requested resource", details={})
+
+
+def already_exists(group: str, resource: str, name: str, *, deleting: bool) -> StatusError:
     """The name is taken."""
     message = f'{_qualified(group, resource)} "{name}" already exists'
+    message = f"object is being deleted: {message}" if deleting else message
     return StatusError(409, "AlreadyExists", message, details=_named(group, resource, name))
 
 
@@ -198,10 +203,10 @@ def too_large_version(wanted: int, current: int) -> StatusError:
     return StatusError(504, "Timeout", message, details=details, headers={"Retry-After": "1"})
 
 
-def method_not_allowed() -> StatusError:
+def method_not_allowed(*, custom: bool) -> StatusError:
     """The resource has no such verb."""
     message = "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", message)
+    return StatusError(405, "MethodNotAllowed", message, details=None if custom else {})
 
 
 def unsupported_media_type(accepted: Iterable[str]) -> StatusError:

@@ -115,8 +115,6 @@ def list_page(collection: Collection, selection: Selection, options: ListOptions
         objects = [stored for stored in objects if stored.key > start]
     objects = selection.filter(objects)
     metadata: dict[str, Any] = {"resourceVersion": str(at)}
-    if selection.resource.custom:
-        metadata["continue"] = ""
     if options.limit and len(objects) > options.limit:
         if selection.everything:
             metadata["remainingItemCount"] = len(objects) - options.limit

@@ -77,11 +77,16 @@ def begin(metadata: dict[str, Any], namespace: str, *, generation: bool) -> None
 
 def restore(metadata: dict[str, Any], old: dict[str, Any]) -> None:
     """Put back what an update may not change and what it may leave out."""
-    for name in ("generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
+    for name in ("generation", "creationTimestamp"):
         if name in old:
             metadata[name] = old[name]
         else:
             metadata.pop(name, None)
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        if metadata.get(name) is None:
+            metadata.pop(name, None)
+            if name in old:
+                metadata[name] = old[name]
     metadata.setdefault("uid", old["uid"])
     metadata["resourceVersion"] = old["resourceVersion"]
     tidy(metadata)
@@ -110,7 +115,9 @@ def is_label(text: str) -> bool:
 
 def validate_new(metadata: dict[str, Any], *, label_name: bool) -> Iterator[FieldError]:
     """What is wrong with a new object's metadata. ``label_name``: the name is a DNS label, else a subdomain."""
-    name = metadata.get("name", "")
+    name, base = metadata.get("name", ""), (metadata.get("generateName") or "").rstrip("-")
+    if base and not re.fullmatch(_SUBDOMAIN, base):
+        yield invalid("metadata.generateName", metadata["generateName"], _SUBDOMAIN_TEXT)
     if not name:
         yield required("metadata.name", "name or generateName is required")
     elif label_name and "." in name:
@@ -118,18 +125,18 @@ def validate_new(metadata: dict[str, Any], *, label_name: bool) -> Iterator[Fiel
     elif label_name and not re.fullmatch(_LABEL, name):
         yield invalid("metadata.name", name, _LABEL_TEXT)
     elif label_name and len(name) > 63:
-        yield invalid("metadata.name", name, "must be no more than 63 bytes")
+        yield invalid("metadata.name", name, "must be no more than 63 characters")
     elif not re.fullmatch(_SUBDOMAIN, name):
         yield invalid("metadata.name", name, _SUBDOMAIN_TEXT)
     elif len(name) > 253:
-        yield invalid("metadata.name", name, "must be no more than 253 bytes")
+        yield invalid("metadata.name", name, "must be no more than 253 characters")
     yield from _validate_maps(metadata)
     yield from _validate_owners(metadata.get("ownerReferences") or [])
 
 
 def validate_change(metadata: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
     """What is wrong with an update's metadata."""
-    for name in ("name", "namespace", "uid"):
+    for name in ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if metadata.get(name) != old.get(name):
             yield invalid(f"metadata.{name}", metadata.get(name), "field is immutable")
     if "deletionTimestamp" in old:
@@ -166,7 +173,13 @@ def finalizer_warnings(metadata: dict[str, Any]) -> Iterator[str]:
 
 def qualified_name_problems(key: str) -> Iterator[str]:
     """What is wrong with a label key, annotation key or finalizer."""
-    prefix, slash, name = key.rpartition("/")
+    prefix, slash, name = key.partition("/") if "/" in key else ("", "", key)
+    if "/" in name:
+        yield (
+            f"a valid label key {_QUALIFIED_TEXT.removeprefix('name part ')} with an optional DNS subdomain prefix and '/'"
+            " (e.g. 'example.com/MyName')"
+        )
+        return
     if slash and not prefix:
         yield "prefix part must be non-empty"
     elif slash and not re.fullmatch(_SUBDOMAIN, prefix):

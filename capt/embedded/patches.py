@@ -50,7 +50,7 @@ def strategic(schema: Schema | None, target: Any, patch: Any) -> Any:
         case None | "merge":
             pass
         case other:
-            raise bad_request(f"Unknown {_DIRECTIVE} value: {other}")
+            raise StatusError(500, "", f"unknown patch type: {other} in map: map[{_DIRECTIVE}:{other}]")
     if isinstance(kept := patch.get(_RETAIN), list):
         result = {name: value for name, value in result.items() if name in kept}
     for name, value in patch.items():
@@ -76,8 +76,8 @@ def _merge_list(schema: Schema | None, target: Any, patch: list[Any]) -> list[An
     if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return _without_directives(patch)
     if not schema.merge_key:
-        if schema.list_type == "set":
-            return target + [item for item in patch if item not in target]
+        if schema.merges:  # what the patch names comes first
+            return patch + [item for item in target if item not in patch]
         return patch
     key, result = schema.merge_key, list(target)
     for item in patch:
@@ -105,13 +105,15 @@ def json_patch(target: Any, operations: Any) -> Any:
         StatusError: 400 for a malformed patch, 422 when it does not apply.
     """
     if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
-        raise bad_request("a JSON patch must be a list of operations")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
     for operation in operations:
         try:
             target = _operate(target, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             text = "the server rejected our request due to an error in our request"
-            raise StatusError(422, "Invalid", text) from error
+            raise StatusError(422, "Invalid", text, details={}) from error
     return target
 
 
@@ -121,8 +123,7 @@ def _operate(target: Any, operation: dict[str, Any]) -> Any:
         case "add":
             return _add(target, path, operation["value"])
         case "replace":
-            _get(target, path)
-            return _add(_remove(target, path)[0], path, operation["value"]) if path else operation["value"]
+            return _replace(target, path, operation["value"]) if path else operation["value"]
         case "remove":
             return _remove(target, path)[0]
         case "move":
@@ -161,6 +162,15 @@ def _add(target: Any, path: list[str], value: Any) -> Any:
         parent.insert(index, value)
     else:
         parent[last] = value
+    return target
+
+
+def _replace(target: Any, path: list[str], value: Any) -> Any:
+    parent, last = _get(target, path[:-1]), path[-1]
+    if isinstance(parent, list):
+        parent[int(last)] = value
+    else:
+        parent[last] = value  # a field that is not there yet is no error to the API server
     return target
 
 

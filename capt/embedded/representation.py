@@ -63,6 +63,8 @@ class Representation:
             name = b"rows"
         else:
             partial = self.form == "metadata"
+            if resource.custom and not partial:
+                metadata = {"continue": "", **metadata}
             head = {
                 "kind": "PartialObjectMetadataList" if partial else resource.list_kind,
                 "apiVersion": _META if partial else resource.api_version,

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capt.embedded.audit import RequestInfo
-from capt.embedded.errors import StatusError, bad_request, forbidden_field, not_supported, unprocessable
+from capt.embedded.errors import (
+    StatusError,
+    bad_request,
+    forbidden_field,
+    invalid,
+    not_supported,
+    unprocessable,
+)
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
@@ -64,9 +71,9 @@ class WriteOptions:
 
     @classmethod
     def read(
-        cls, query: Mapping[str, str], warnings: list[str], *, dry_run: str | None = None
+        cls, query: Mapping[str, str], warnings: list[str], *, kind: str, dry_run: str | None = None
     ) -> WriteOptions:
-        """From the query; ``dry_run`` may come from a DeleteOptions body instead.
+        """From the query, as options of this kind; ``dry_run`` may come from a DeleteOptions body instead.
 
         Raises:
             StatusError: 422 for values that the API does not know.
@@ -74,11 +81,11 @@ class WriteOptions:
         dry_run = query.get("dryRun", dry_run) or ""
         if dry_run not in ("", "All"):
             error = not_supported("dryRun", [dry_run], ["All"])
-            raise unprocessable("meta.k8s.io", "CreateOptions", "", [error])
+            raise unprocessable("meta.k8s.io", kind, "", [error])
         wanted = query.get("fieldValidation") or "Warn"
         if wanted not in _VALIDATIONS:
             error = not_supported("fieldValidation", wanted, _VALIDATIONS)
-            raise unprocessable("meta.k8s.io", "CreateOptions", "", [error])
+            raise unprocessable("meta.k8s.io", kind, "", [error])
         return cls(field_validation=wanted, dry_run=bool(dry_run), warnings=warnings)
 
 
@@ -102,7 +109,12 @@ class DeleteOptions:
         if policy not in ("", "Background", "Foreground", "Orphan"):
             error = not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
             raise unprocessable("meta.k8s.io", "DeleteOptions", "", [error])
-        if not policy and orphan is not None:
+        if policy and orphan is not None:
+            error = invalid(
+                "propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"
+            )
+            raise unprocessable("meta.k8s.io", "DeleteOptions", "", [error])
+        if orphan is not None:
             policy = "Orphan" if orphan else "Background"
         preconditions = body.get("preconditions") or {}
         return cls(
@@ -137,20 +149,19 @@ class ListOptions:
         version = get("resourceVersion", "")
         if version and not version.isdigit():
             text = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-            raise bad_request(
-                f'invalid resource version: resourceVersion: Invalid value: "{version}": {text}'
-            )
+            text = f'resourceVersion: Invalid value: "{version}": {text}'
+            raise StatusError(500, "", text) if watch else bad_request(f"invalid resource version: {text}")
         initial = get("sendInitialEvents")
         numbers = {name: get(name) or "0" for name in ("limit", "timeoutSeconds")}
         for number in numbers.values():
-            if not number.isdigit():
+            if not number.removeprefix("-").isdigit():
                 raise bad_request(f'strconv.ParseInt: parsing "{number}": invalid syntax')
         options = cls(
             label_selector=get("labelSelector", ""),
             field_selector=get("fieldSelector", ""),
             revision=int(version) if version else None,
             match=get("resourceVersionMatch", ""),
-            limit=int(numbers["limit"]),
+            limit=max(int(numbers["limit"]), 0),
             continue_token=get("continue", ""),
             bookmarks=is_true(get("allowWatchBookmarks", "false")),
             initial_events=None if initial is None else is_true(initial),
@@ -170,8 +181,8 @@ class ListOptions:
             elif self.initial_events is None and self.match:
                 text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
                 errors.append(forbidden_field(match_field, text))
-                if self.match != "NotOlderThan":
-                    errors.append(not_supported(match_field, self.match, ["NotOlderThan"]))
+            if self.match not in ("", "NotOlderThan"):
+                errors.append(not_supported(match_field, self.match, ["NotOlderThan"]))
         else:
             if self.initial_events is not None:
                 text = "sendInitialEvents is forbidden for list"

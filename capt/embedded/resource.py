@@ -12,7 +12,7 @@ from capt.embedded.errors import FieldError
 from capt.embedded.schema import METADATA, Schema
 from capt.embedded.store import Stored
 
-ALL_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +103,13 @@ class Resource:
     def typed(self) -> Schema:
         """What must have the right types already to be decoded: everything of a built-in kind, metadata of a custom one."""
         return METADATA if self.custom else self.schema
+
+    @property
+    def verbs(self) -> list[str]:
+        """The verbs, in the order in which discovery lists them."""
+        if self.custom:
+            return list(_CUSTOM_VERBS)
+        return sorted(verb for verb in _CUSTOM_VERBS if verb != "deletecollection" or self.id != "namespaces")
 
     @property
     def subresources(self) -> tuple[str, ...]:

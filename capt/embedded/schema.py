@@ -31,7 +31,11 @@ METADATA_FIELDS: Mapping[str, Any] = {
     "deletionGracePeriodSeconds": {"type": "integer", "format": "int64", "nullable": True},
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-    "finalizers": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+    "finalizers": {
+        "type": "array",
+        "items": {"type": "string"},
+        "x-kubernetes-patch-strategy": "merge",
+    },
     "ownerReferences": {
         "type": "array",
         "x-kubernetes-list-type": "map",
@@ -125,6 +129,7 @@ class Schema:
         self.map_keys: list[str] = get("x-kubernetes-list-map-keys") or []
         self.map_type: str = get("x-kubernetes-map-type", "")
         self.merge_key: str = get("x-kubernetes-patch-merge-key", "")
+        self.merges: bool = get("x-kubernetes-patch-strategy", "") == "merge"
         nested = (*self.properties.values(), *filter(None, (self.additional, self.items)))
         self.flat: bool = self.type not in ("", "object", "array") or (  # holds nothing to prune or default
             self.type == "array" and all(child.flat for child in nested)

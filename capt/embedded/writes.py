@@ -56,15 +56,12 @@ class Writer:
             text = "create not allowed while custom resource definition is terminating"
             raise StatusError(405, "MethodNotAllowed", text)
         check_kind(resource, body)
-        self._check_namespace(resource, namespace)
+        self._check_namespace(resource, namespace, body["metadata"].get("name", ""))
         read_fields(resource, body, options)
         meta: dict[str, Any] = body.setdefault("metadata", {})
         if meta.get("resourceVersion"):
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-        if namespace and meta.get("namespace") not in (None, "", namespace):
-            raise bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+        _check_namespace_named(meta, namespace)
         generated = not meta.get("name") and meta.get("generateName")
         if generated:
             meta["name"] = self._unused_name(resource, namespace, generated)
@@ -72,15 +69,15 @@ class Writer:
         if resource.status:
             body.pop("status", None)
         resource.prepare(body, None)
-        options.warnings += metadata.finalizer_warnings(meta)
         errors = [*metadata.validate_new(meta, label_name=resource.id == "namespaces")]
         errors += _content_errors(resource, body)
         errors += check_rules(resource.schema, body, ABSENT, errors)
         if errors:
             raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
         key = Key(namespace, meta["name"])
-        if self._store.get(resource.id, key) is not None:
-            raise already_exists(resource.group, resource.plural, key.name)
+        if (existing := self._store.get(resource.id, key)) is not None:
+            raise already_exists(resource.group, resource.plural, key.name, deleting=existing.deleting)
+        options.warnings += metadata.finalizer_warnings(meta)
         return self._put(resource, key, body, options)
 
     def update(
@@ -103,8 +100,12 @@ class Writer:
         stored = self._existing(resource, key)
         old = resource.decode(stored)
         new = mutate(resource.decode(stored))
-        check_kind(resource, new)
+        check_kind(resource, new, patched=not replace)
         meta: dict[str, Any] = new.setdefault("metadata", {})
+        if replace and not meta.get("name"):
+            why = "was undeterminable: name must be provided"
+            raise bad_request(f"the name of the object ({key.name} based on URL) {why}")
+        _check_namespace_named(meta, key.namespace)
         if meta.get("name", key.name) != key.name:
             raise bad_request(
                 f"the name of the object ({meta.get('name')}) does not match the name on the URL ({key.name})"
@@ -131,8 +132,7 @@ class Writer:
             meta["generation"] += 1
         if "deletionTimestamp" in meta and not meta.get("finalizers") and not _namespace_pending(new):
             if not options.dry_run:
-                gone = self._store.remove(resource.id, key)
-                meta["resourceVersion"] = str(gone.revision)
+                self._store.remove(resource.id, key)
             return msgspec.json.encode(new)
         return self._put(resource, key, new, options)
 
@@ -168,6 +168,8 @@ class Writer:
             return msgspec.json.encode(content)
         kept = {name: value for name, value in content.items() if name not in ("apiVersion", "kind")}
         kept = {"metadata": kept.pop("metadata"), **kept}
+        if resource.version != resource.storage_version:
+            resource.storage_schema.prune(kept, [])
         stored = self._store.put(resource.id, key, resource.storage_version, kept)
         if resource.version == resource.storage_version:
             stored.views[resource.schema.token] = stored.body
@@ -187,7 +189,7 @@ class Writer:
             name = metadata.generate_name(base)
         return name
 
-    def _check_namespace(self, resource: Resource, namespace: str) -> None:
+    def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
         if not resource.namespaced:
             return
         found = self._store.get("namespaces", Key("", namespace))
@@ -200,7 +202,7 @@ class Writer:
                 "field": "metadata.namespace",
             }
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(resource.group, resource.plural, "", why, [cause])
+            raise forbidden(resource.group, resource.plural, name, why, [cause])
 
     def _check_preconditions(
         self, resource: Resource, stored: Stored, meta: dict[str, Any], *, replace: bool
@@ -233,7 +235,14 @@ class Writer:
             raise forbidden("", "namespaces", name, "this namespace may not be deleted", [])
 
 
-def check_kind(resource: Resource, body: dict[str, Any]) -> None:
+def _check_namespace_named(meta: dict[str, Any], namespace: str) -> None:
+    if namespace and meta.get("namespace") not in (None, "", namespace):
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = False) -> None:
     """The body must be of the kind and version that its path serves; built-in kinds may leave both out."""
     kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
     if resource.custom and not kind:
@@ -242,13 +251,16 @@ def check_kind(resource: Resource, body: dict[str, Any]) -> None:
             f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
             f" '{shown}'"
         )
-    if api_version and api_version != resource.api_version:
+    name = (body.get("metadata") or {}).get("name", "") if isinstance(body.get("metadata"), dict) else ""
+    if resource.custom and patched and api_version != resource.api_version:
+        error = invalid("apiVersion", api_version, f"must be {resource.api_version}")
+        raise unprocessable(resource.group, kind, name, [error])
+    if (api_version or resource.custom) and api_version != resource.api_version:
         raise bad_request(
             f"the API version in the data ({api_version}) does not match the expected API version"
             f" ({resource.api_version})"
         )
     if resource.custom and kind != resource.kind:
-        name = (body.get("metadata") or {}).get("name", "")
         error = invalid("kind", kind, f"must be {resource.kind}")
         raise unprocessable(resource.group, kind, name, [error])
     if kind and kind != resource.kind:

@@ -1,0 +1,79 @@
+"""Both servers, once for all scripts, on an event loop of their own in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import aiohttp
+
+from capt.embedded import ApiServer, ServerOptions
+from hack.envtest import ControlPlane, control_plane
+from tests.conformance.kinds import DEFINITIONS
+from tests.conformance.player import Endpoint, play
+from tests.conformance.steps import Script, defined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """The two that are compared."""
+
+    real: Endpoint
+    embedded: Endpoint
+
+
+@contextlib.contextmanager
+def both_servers() -> Iterator[Servers]:
+    """Run both until the block ends, each with the definitions that scripts share."""
+    started: Future[tuple[Servers, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        try:
+            async with _both() as servers:
+                started.set_result((servers, asyncio.get_running_loop(), stop))
+                await stop.wait()
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            raise
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="both servers")
+    thread.start()
+    try:
+        servers, loop, stop = started.result()
+        yield servers
+        loop.call_soon_threadsafe(stop.set)
+    finally:
+        thread.join()
+
+
+@contextlib.asynccontextmanager
+async def _both() -> AsyncIterator[Servers]:
+    async with control_plane() as plane, ApiServer(ServerOptions()) as server:
+        servers = Servers(real=_real(plane), embedded=_embedded(server))
+        prepare = Script("the shared kinds are defined", tuple(s for d in DEFINITIONS for s in defined(d)))
+        for endpoint in (servers.real, servers.embedded):
+            for step, outcome in await play(endpoint, prepare, "prepare"):
+                assert outcome == "as wanted" or outcome["code"] == 201, (step, outcome)
+        yield servers
+
+
+def _real(plane: ControlPlane) -> Endpoint:
+    return Endpoint(name="real", url=plane.url, session=plane.session)
+
+
+def _embedded(server: ApiServer) -> Endpoint:
+    def session() -> aiohttp.ClientSession:
+        context = ssl.create_default_context(cadata=server.ca_pem)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context, limit=0),
+            headers={"Authorization": f"Bearer {server.token}"},
+        )
+
+    return Endpoint(name="embedded", url=server.url, session=session)
