@@ -178,3 +178,38 @@ def test_abandonment(value: str, expected: type[DeletionPlan]) -> None:
     apply = apply_of(metadata={"annotations": {ABANDON_ANNOTATION: value}})
     plan = decision(found(), apply=apply)
     assert isinstance(plan, expected)
+
+
+@pytest.mark.parametrize(
+    ("apply", "plan"),
+    [
+        (apply_of(), Wait),
+        (apply_of(metadata={"annotations": {ABANDON_ANNOTATION: "true"}}), Release),
+        (apply_of(retainWorkspaceOnDelete=True), Release),
+    ],
+)
+def test_a_flavour_that_is_not_served(apply: WorkspaceTemplateApply, plan: type[DeletionPlan]) -> None:
+    """While nobody can say whether the Workspace stands its apply stays, unless what stands is given up."""
+    seen = DeletionObservation(apply=apply, found=(), dependents=(), unserved="tf.m.upbound.io", now=NOW)
+    found = decide_deletion(seen)
+    assert isinstance(found, plan)
+    if isinstance(found, Wait):
+        assert found.reason == "WorkspaceKindMissing"
+
+
+def test_secrets_that_went_first() -> None:
+    """When destroying fails, the Secrets that Terraform reads and that are gone are named."""
+    stuck = workspace(
+        metadata={**OURS, "deletionTimestamp": "2026-01-01T11:00:00Z"},
+        status={"conditions": [condition("Synced", "False", message="delete failed: no such Secret")]},
+    )
+    seen = DeletionObservation(
+        apply=apply_of(),
+        found=(Found(flavour=TERRAFORM, workspace=stuck),),
+        dependents=(),
+        missing=(Key("default", "token"),),
+        now=NOW,
+    )
+    found = decide_deletion(seen)
+    assert isinstance(found, Wait)
+    assert "Secrets that are gone: default/token" in found.message

@@ -13,6 +13,7 @@ from capt.api import WorkspaceTemplate
 from capt.controllers.workspace import Flavour
 from capt.controllers.workspace_template_apply.render import Refused, Rendered, render
 from capt.controllers.workspace_template_apply.variable_check import Declarations
+from capt.hcl import parse
 from tests.support.chain import (
     MODULE,
     TERRAFORM,
@@ -337,3 +338,48 @@ def test_revision() -> None:
     assert first == revision(variables={"a": "1", "b": "2"}, waitForSecrets=[{"name": "s"}])
     assert first != revision(variables={"a": "1", "b": "3"})
     assert first != revision(values={"a": 1, "b": "2"})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "options", "allowed"),
+    [
+        (None, "s", {}, True),
+        ("default", "s", {}, True),
+        ("shared", "s", {"template_namespace": "shared"}, True),
+        ("shared", "s", {}, False),
+        ("shared", "${v}", {"template_namespace": "shared"}, False),
+        ("${ns}", "s", {"template_namespace": "shared"}, False),
+        ("kube-system", "s", {"cross_namespace": True}, True),
+    ],
+)
+def test_secrets_of_other_namespaces(
+    namespace: str | None, name: str, options: dict[str, Any], allowed: bool
+) -> None:
+    """Who names a Secret elsewhere must have a say there: a template has it in its own namespace, for its own words."""
+    reference = {"name": name, "key": "k", **({"namespace": namespace} if namespace else {})}
+    base = template(env=[{"name": "TOKEN", "secretKeyRef": reference}])
+    found = outcome(base, variables={"v": "x", "ns": "shared"}, **options)
+    assert isinstance(found, Rendered) == allowed
+    if not allowed:
+        assert isinstance(found, Refused)
+        assert found.reason == "ReferenceNotAllowed"
+
+
+def test_a_connection_secret_elsewhere() -> None:
+    """An apply cannot have its outputs, or somebody else's Secret, written into a namespace that is not its own."""
+    found = outcome(template(), writeConnectionSecretToRef={"name": "s", "namespace": "kube-system"})
+    assert isinstance(found, Refused)
+    assert "writeConnectionSecretToRef names namespace 'kube-system'" in found.message
+
+
+def test_what_controllers_add_is_passed_where_it_is_declared() -> None:
+    """Optional variables, and those that fill placeholders, are dropped where the module does not declare them."""
+    module = parse('variable "size" {}\nvariable "tags" {}\n', "HCL")
+    base = template('variable "size" {}\nvariable "tags" {}\noutput "x" { value = "${name}" }')
+    given = {"values": {"tags": {}, "labels": {}, "size": 1}, "variables": {"name": "n"}}
+    found = outcome(base, declarations=module, optionalVariables=["tags", "labels"], **given)
+    assert isinstance(found, Rendered)
+    assert found.spec["forProvider"]["varmap"] == {"tags": {}, "size": 1}
+    strict = outcome(base, declarations=module, **given)
+    assert isinstance(strict, Refused)
+    assert strict.reason == "VariablesInvalid"
