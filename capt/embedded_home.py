@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -57,10 +58,10 @@ async def embedded_home(data_dir: Path | None) -> AsyncIterator[EmbeddedHome]:
             unless Terraform state in it holds resources: then its path is printed.
 
     Raises:
-        StartError: The directory is in use by another manager, or cannot be written.
+        StartError: The directory is in use by another manager, cannot be written, or what it holds cannot be read.
     """
     with _directory(data_dir) as folder, _locked(folder):
-        async with ApiServer(ServerOptions(data_dir=folder / "apiserver")) as server:
+        async with _server(folder) as server:
             kubeconfig = folder / "kubeconfig"
             server.write_kubeconfig(kubeconfig)
             config = ClusterConfig.from_dict(server.kubeconfig())
@@ -72,6 +73,19 @@ async def embedded_home(data_dir: Path | None) -> AsyncIterator[EmbeddedHome]:
                     SystemClock(),
                 )
             yield EmbeddedHome(config=config, data_dir=folder, kubeconfig=kubeconfig, url=server.url)
+
+
+@contextlib.asynccontextmanager
+async def _server(folder: Path) -> AsyncIterator[ApiServer]:
+    async with contextlib.AsyncExitStack() as running:
+        home = folder / "apiserver"
+        try:
+            server = await running.enter_async_context(ApiServer(ServerOptions(data_dir=home)))
+        except OSError as error:
+            raise StartError(f"--data-dir {folder}: {error.filename or home}: {error.strerror}") from error
+        except sqlite3.DatabaseError as error:
+            raise StartError(f"--data-dir {folder}: the objects in {home} cannot be read: {error}") from error
+        yield server
 
 
 @contextlib.contextmanager

@@ -81,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_run(options))
     except (StartError, ConfigError) as error:
         return _fail(str(error))
+    except KeyboardInterrupt:  # before the signal handlers were there
+        return 128 + signal.SIGINT
     except ExceptionGroup as group:
         return _fail("; ".join(_leaves(group)))
     return 0
@@ -297,7 +299,12 @@ def compose(config: ClusterConfig, options: Options, *, engine: Engine, data_dir
     if engine != "external":
         from capt import terraform
 
-        terraform.add_to(manager, engine=engine, data_dir=data_dir)
+        try:
+            terraform.add_to(manager, engine=engine, data_dir=data_dir)
+        except terraform.CliNotFoundError as error:
+            raise StartError(f"--workspace-engine {engine}: {error}") from error
+        except OSError as error:
+            raise StartError(f"--data-dir {data_dir}: {error.strerror}") from error
     return manager
 
 

@@ -123,6 +123,38 @@ async def test_a_bad_start_is_one_clear_line(
     assert words in stderr
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("apiserver/objects.db", "file is not a database"), ("simulated", "File exists")],
+)
+async def test_a_damaged_data_directory_is_one_clear_line(tmp_path: Path, file: str, words: str) -> None:
+    """Objects that cannot be read, or a file where the engine needs a folder: one line names the directory."""
+    data = tmp_path / "data"
+    (data / file).parent.mkdir(parents=True)
+    (data / file).write_bytes(b"no database " * 400)
+    flags = ("--embedded", "--data-dir", str(data), "--workspace-engine", "simulated")
+    async with manager(*flags, home=tmp_path) as running:
+        code, stderr = await ends(running)
+    assert code == 1
+    assert stderr.splitlines()[-1].startswith(f"capt: --data-dir {data}: ")
+    assert words in stderr
+    assert "Traceback" not in stderr
+
+
+async def test_an_engine_without_its_command_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--workspace-engine terraform` where neither terraform nor tofu is installed says so."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with manager(
+        "--embedded", "--ephemeral", "--workspace-engine", "terraform", home=tmp_path
+    ) as running:
+        code, stderr = await ends(running)
+    assert code == 1
+    assert "neither terraform nor tofu is on PATH" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+
+
 async def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     """Nobody at the address, or a token that the server does not know: one line and exit code 1."""
     async with ApiServer(ServerOptions(data_dir=None)) as server:
