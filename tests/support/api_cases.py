@@ -11,13 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 API_VERSION = "infrastructure.cluster.x-k8s.io/v1beta1"
+CONTROL_PLANE_API_VERSION = "controlplane.cluster.x-k8s.io/v1beta1"
 PLURALS = {
     "WorkspaceTemplate": "workspacetemplates",
     "WorkspaceTemplateApply": "workspacetemplateapplies",
     "CaptMachine": "captmachines",
     "CaptMachineSet": "captmachinesets",
     "CaptMachineDeployment": "captmachinedeployments",
+    "CaptMachineTemplate": "captmachinetemplates",
+    "CAPTCluster": "captclusters",
+    "CAPTClusterTemplate": "captclustertemplates",
+    "CAPTControlPlane": "captcontrolplanes",
+    "CAPTControlPlaneTemplate": "captcontrolplanetemplates",
+    "CaptControlPlaneTemplate": "legacycaptcontrolplanetemplates",
 }
+
+
+def api_version(kind: str) -> str:
+    """Return the API version of a kind."""
+    return CONTROL_PLANE_API_VERSION if "ControlPlane" in kind else API_VERSION
+
 
 NODE = {"nodeGroupRef": {"name": "g"}, "workspaceTemplateRef": {"name": "t"}, "instanceType": "t3.medium"}
 GROUP = {
@@ -31,6 +44,8 @@ REPLICATED = {
     "selector": {"matchLabels": {"role": "worker"}},
     "template": {"metadata": {"labels": {"role": "worker", "zone": "a"}}, "spec": NODE},
 }
+NETWORK = {"region": "us-west-2", "vpcTemplateRef": {"name": "vpc"}}
+EKS = {"version": "1.31", "workspaceTemplateRef": {"name": "eks"}}
 INLINE = {"source": "Inline", "module": 'output "a" { value = 1 }'}
 
 SPECS: Mapping[str, Mapping[str, Any]] = {
@@ -39,6 +54,12 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     "CaptMachine": NODE,
     "CaptMachineSet": REPLICATED,
     "CaptMachineDeployment": REPLICATED,
+    "CaptMachineTemplate": {"template": {"spec": NODE}},
+    "CAPTCluster": NETWORK,
+    "CAPTClusterTemplate": {"template": {"spec": NETWORK}},
+    "CAPTControlPlane": EKS,
+    "CAPTControlPlaneTemplate": {"template": {"spec": {"workspaceTemplateRef": {"name": "eks"}}}},
+    "CaptControlPlaneTemplate": {"template": {"spec": {"workspaceTemplateRef": {"name": "eks"}}}},
 }
 """The least that each kind needs."""
 
@@ -46,7 +67,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
 def manifest(kind: str, spec: Mapping[str, Any] | None = None, name: str = "example") -> dict[str, Any]:
     """Return a manifest of the kind; by default the least that is accepted."""
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": api_version(kind),
         "kind": kind,
         "metadata": {"name": name, "namespace": "default"},
         "spec": copy.deepcopy(dict(SPECS[kind] if spec is None else spec)),
@@ -108,7 +129,71 @@ _VALUES_RULE = "In and NotIn need values, Exists and DoesNotExist take none"
 _FORM_RULE = "exactly one of nodeGroupRef and nodeGroupConfig must be set"
 _PERCENT = r"%$"
 
+_VPC_RULE = "exactly one of vpcTemplateRef and existingVpcId must be set"
+
 REFUSED: tuple[Refused, ...] = (
+    Refused("CAPTCluster", {"vpcTemplateRef": REMOVE}, ("spec:", _VPC_RULE)),
+    Refused("CAPTCluster", {"existingVpcId": "vpc-1"}, ("spec:", _VPC_RULE)),
+    Refused(
+        "CAPTClusterTemplate", {"template.spec.existingVpcId": "vpc-1"}, ("spec.template.spec:", _VPC_RULE)
+    ),
+    Refused(
+        "CAPTCluster",
+        {"vpcTemplateRef": REMOVE, "existingVpcId": "vpc-1", "retainVpcOnDelete": True},
+        ("spec.retainVpcOnDelete", "retainVpcOnDelete needs vpcTemplateRef"),
+    ),
+    Refused("CAPTCluster", {"region": REMOVE}, ("spec.region", "Required value")),
+    Refused("CAPTCluster", {"region": "here"}, ("spec.region", "should match")),
+    Refused(
+        "CAPTCluster",
+        {"vpcTemplateRef": REMOVE, "existingVpcId": "10.0.0.0/16"},
+        ("spec.existingVpcId", "should match"),
+    ),
+    Refused(
+        "CAPTCluster",
+        {"controlPlaneEndpoint": {"host": "https://api.example.org"}},
+        ("spec.controlPlaneEndpoint.host", "should match"),
+    ),
+    Refused(
+        "CAPTCluster",
+        {"controlPlaneEndpoint": {"host": "api", "port": 65536}},
+        ("spec.controlPlaneEndpoint.port", "less than or equal to 65535"),
+    ),
+    Refused("CAPTControlPlane", {"version": REMOVE}, ("spec.version", "Required value")),
+    Refused("CAPTControlPlane", {"version": "latest"}, ("spec.version", "should match")),
+    Refused(
+        "CAPTControlPlane", {"workspaceTemplateRef": REMOVE}, ("spec.workspaceTemplateRef", "Required value")
+    ),
+    Refused(
+        "CAPTControlPlane",
+        {
+            "controlPlaneConfig": {
+                "region": "us-west-2",
+                "endpointAccess": {"public": False, "private": False},
+            }
+        },
+        ("spec.controlPlaneConfig.endpointAccess", "at least one of public and private must be true"),
+    ),
+    Refused(
+        "CAPTControlPlane",
+        {
+            "controlPlaneConfig": {
+                "region": "us-west-2",
+                "endpointAccess": {"public": False, "publicCIDRs": ["10.0.0.0/8"]},
+            }
+        },
+        ("spec.controlPlaneConfig.endpointAccess.publicCIDRs", "publicCIDRs needs public"),
+    ),
+    Refused(
+        "CAPTControlPlane",
+        {"controlPlaneConfig": {"region": "us-west-2", "timeouts": {"controlPlaneTimeout": 0}}},
+        ("spec.controlPlaneConfig.timeouts.controlPlaneTimeout", "greater than or equal to 1"),
+    ),
+    Refused(
+        "CAPTControlPlane",
+        {"controlPlaneConfig": {"region": "us-west-2", "addons": [{"name": "a"}, {"name": "a"}]}},
+        ("spec.controlPlaneConfig.addons[1]", "Duplicate value"),
+    ),
     Refused("CaptMachine", {"nodeGroupRef": REMOVE}, ("spec:", _FORM_RULE)),
     Refused("CaptMachine", {"nodeGroupConfig": GROUP["nodeGroupConfig"]}, ("spec:", _FORM_RULE)),
     Refused(
@@ -487,5 +572,51 @@ ACCEPTED: tuple[tuple[str, Mapping[str, Any]], ...] = (
             "retainWorkspaceOnDelete": True,
         },
     ),
+    (
+        "CAPTCluster",
+        {
+            "region": "us-gov-west-1",
+            "vpcTemplateRef": {"name": "vpc", "namespace": "n"},
+            "retainVpcOnDelete": True,
+            "vpcConfig": {"name": "main"},
+            "controlPlaneEndpoint": {"host": "api.example.org", "port": 6443},
+            "variables": {"environment": "test"},
+            "values": {"azs": ["a"]},
+            "workspaceTemplateApplyName": "c-vpc",
+        },
+    ),
+    ("CAPTCluster", {"region": "us-west-2", "existingVpcId": "vpc-0123456789abcdef0"}),
+    (
+        "CAPTClusterTemplate",
+        {"template": {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}, "spec": NETWORK}},
+    ),
+    ("CaptMachineTemplate", {"template": {"metadata": {"labels": {"a": "b"}}, "spec": GROUP}}),
+    (
+        "CAPTControlPlane",
+        {
+            "version": "v1.31.0",
+            "workspaceTemplateRef": {"name": "eks", "namespace": "n"},
+            "controlPlaneConfig": {
+                "region": "us-west-2",
+                "endpointAccess": {
+                    "public": True,
+                    "private": True,
+                    "publicCIDRs": ["10.0.0.0/8", "2001:db8::/32"],
+                },
+                "addons": [{"name": "vpc-cni", "version": "v1.18", "configurationValues": "{}"}],
+                "timeouts": {"controlPlaneTimeout": 60, "vpcReadyTimeout": 20, "secretTimeout": 10},
+            },
+            "additionalTags": {"team": "x"},
+            "variables": {"a": "b"},
+            "values": {"c": [1]},
+            "kubeconfigTemplateRef": {"name": "k"},
+            "spotRoleTemplateRef": {"name": "s"},
+            "fargateTemplateRef": {"name": "f"},
+            "controlPlaneEndpoint": {"host": "api.example.org", "port": 443},
+            "workspaceTemplateApplyName": "cp-eks-controlplane-apply",
+        },
+    ),
+    ("CAPTControlPlaneTemplate", {"template": {"metadata": {"labels": {"a": "b"}}, "spec": EKS}}),
+    ("CaptControlPlaneTemplate", {"template": {"spec": EKS}}),
 )
 """Specs that must be accepted: every optional field is in one of them."""

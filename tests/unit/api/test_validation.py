@@ -20,7 +20,7 @@ from capt.api.crd import definition
 from capt.embedded import ApiServer, ServerOptions
 from tests.support.api_cases import (
     ACCEPTED,
-    API_VERSION,
+    EKS,
     GROUP,
     NODE,
     PLURALS,
@@ -28,6 +28,7 @@ from tests.support.api_cases import (
     REMOVE,
     REPLICATED,
     Refused,
+    api_version,
     changed,
     manifest,
 )
@@ -74,7 +75,7 @@ class Api:
 
 
 def collection(kind: str) -> str:
-    return f"/apis/{API_VERSION}/namespaces/default/{PLURALS[kind]}"
+    return f"/apis/{api_version(kind)}/namespaces/default/{PLURALS[kind]}"
 
 
 def is_established(answer: Answer) -> bool:
@@ -326,3 +327,62 @@ async def test_a_set_without_selector_may_get_one_later(api, name):
     answer = await api.patch("CaptMachineSet", name, {"spec": {"selector": REPLICATED["selector"]}})
 
     assert answer.status == 200, answer.body
+
+
+@pytest.mark.parametrize(
+    ("before", "patch", "words"),
+    [
+        (
+            {"vpcTemplateRef": {"name": "vpc"}},
+            {"vpcTemplateRef": None, "existingVpcId": "vpc-1"},
+            "would be left behind",
+        ),
+        (
+            {"existingVpcId": "vpc-1"},
+            {"existingVpcId": None, "vpcTemplateRef": {"name": "vpc"}},
+            "would be left behind",
+        ),
+        ({"existingVpcId": "vpc-1"}, {"existingVpcId": "vpc-2"}, "existingVpcId is immutable"),
+        ({"existingVpcId": "vpc-1"}, {"region": "eu-west-1"}, "region is immutable"),
+    ],
+    ids=["template-to-existing", "existing-to-template", "another-vpc", "another-region"],
+)
+async def test_a_cluster_keeps_its_vpc(api, name, before, patch, words):
+    """B-C22: what would leave a VPC running behind the user's back is refused."""
+    assert (await api.create(manifest("CAPTCluster", {"region": "us-west-2", **before}, name))).status == 201
+
+    answer = await api.patch("CAPTCluster", name, {"spec": patch})
+
+    assert answer.status == 422
+    assert words in answer.body["message"]
+
+
+@pytest.mark.parametrize(
+    "domains",
+    [{"a": {"controlPlane": True}}, [{"name": "a", "controlPlane": True}]],
+    ids=["v1beta1", "v1beta2"],
+)
+async def test_failure_domains_take_both_shapes_of_the_contract(api, name, domains):
+    """B2: one field, two shapes; the schema leaves it to the Cluster API that reads it."""
+    assert (await api.create(manifest("CAPTCluster", name=name))).status == 201
+
+    answer = await api.patch("CAPTCluster", name, {"status": {"failureDomains": domains}}, "/status")
+
+    assert answer.status == 200, answer.body
+    assert answer.body["status"]["failureDomains"] == domains
+
+
+async def test_server_fills_in_the_defaults_of_a_control_plane(api, name):
+    """Timeouts of seed 003 are 30, 15 and 5 minutes; the port is 443 (design: a bare host is enough)."""
+    config = {"region": "us-west-2", "timeouts": {}, "endpointAccess": {}}
+    spec = changed(EKS, {"controlPlaneConfig": config, "controlPlaneEndpoint": {"host": "api"}})
+
+    answer = await api.create(manifest("CAPTControlPlane", spec, name))
+
+    assert answer.body["spec"]["controlPlaneConfig"]["timeouts"] == {
+        "controlPlaneTimeout": 30,
+        "vpcReadyTimeout": 15,
+        "secretTimeout": 5,
+    }
+    assert answer.body["spec"]["controlPlaneConfig"]["endpointAccess"] == {"public": True, "private": True}
+    assert answer.body["spec"]["controlPlaneEndpoint"] == {"host": "api", "port": 443}
