@@ -138,7 +138,7 @@ async def message(cluster: Cluster, name: str = "one") -> str:
 
 @either_provider
 async def test_ready(cluster: Cluster, provider: NeutralProvider) -> None:
-    """An apply is Ready with the outputs of its Workspace, for two writes of its status and none afterwards."""
+    """An apply is Ready with the outputs of its Workspace, for two writes of its status and none afterwards (B-W10)."""
     await cluster.apply(template(), apply_of(variables={"size": "s"}, values={"list": [1, {"a": True}]}))
     apply = await until_reason(cluster, "Available")
     assert apply.status.applied
@@ -179,7 +179,7 @@ async def test_field_that_the_provider_does_not_know(cluster: Cluster, provider:
 
 @either_provider
 async def test_updates(cluster: Cluster, provider: NeutralProvider) -> None:
-    """Changed variables and a changed template reach the Workspace, and Ready waits for Terraform each time."""
+    """Changed variables and a changed template reach the Workspace, and Ready waits for Terraform each time (B-W01)."""
     await cluster.apply(template(), apply_of(variables={"size": "s"}))
     first = await until_output(cluster, "s")
     provider.idle = True
@@ -210,7 +210,7 @@ async def test_removed_variable(cluster: Cluster, provider: NeutralProvider) -> 
 
 @either_provider
 async def test_drift(cluster: Cluster, provider: NeutralProvider) -> None:
-    """What somebody changes on the Workspace is changed back, and a deleted Workspace is made again."""
+    """What somebody changes on the Workspace is changed back, and a deleted Workspace is made again (B-W08)."""
     await cluster.apply(template(), apply_of(variables={"size": "s"}))
     await until_output(cluster, "s")
     spoiled = {"spec": {"forProvider": {"varmap": {"size": "spoiled"}}}}
@@ -235,7 +235,7 @@ async def test_drift(cluster: Cluster, provider: NeutralProvider) -> None:
 
 @either_provider
 async def test_failure(cluster: Cluster, provider: NeutralProvider) -> None:
-    """A failure shows the provider's words, as a condition and as one Warning event; a fixed template heals it."""
+    """A failure shows the provider's words, as a condition and as one Warning event; a fixed template heals it (B-W15)."""
     events = kind_of(Event)
     heard = partial(cluster.observer.on_event, events)
     await (await cluster.observer.informers.watch(events, heard)).wait_synced()
@@ -258,7 +258,7 @@ async def test_failure(cluster: Cluster, provider: NeutralProvider) -> None:
 
 
 async def test_injection(cluster: Cluster, provider: NeutralProvider) -> None:
-    """A value that would break out of its place in the module never reaches a Workspace."""
+    """A value that would break out of its place in the module never reaches a Workspace (B-W11)."""
     await cluster.apply(template('output "x" { value = "${v}" }'), apply_of(variables={"v": '"'}))
     await until_reason(cluster, "UnsafeVariable")
     assert "variable 'v'" in await message(cluster)
@@ -276,7 +276,7 @@ async def test_missing_template(cluster: Cluster, provider: NeutralProvider) -> 
 
 
 async def test_foreign_workspace(cluster: Cluster, provider: NeutralProvider) -> None:
-    """A Workspace of the same name that is not ours is reported, never touched, and outlives the apply."""
+    """A Workspace of the same name that is not ours is reported, never touched, and outlives the apply (B-W06)."""
     body = {
         "metadata": {"name": workspace_of()},
         "spec": {"forProvider": {"source": "Inline", "module": "# foreign"}},
@@ -326,7 +326,7 @@ async def test_abandonment(cluster: Cluster, provider: NeutralProvider) -> None:
 
 @either_provider
 async def test_retention(cluster: Cluster, provider: NeutralProvider) -> None:
-    """A retained Workspace stays, orphaned and marked, and is taken over when the apply comes back."""
+    """A retained Workspace stays, orphaned and marked, and is taken over when the apply comes back (B-W03)."""
     await cluster.apply(template(), apply_of(variables={"size": "s"}, retainWorkspaceOnDelete=True))
     await until_output(cluster, "s")
     before = await get_workspace(cluster)
@@ -391,7 +391,7 @@ async def test_order_of_deletion(cluster: Cluster, provider: NeutralProvider) ->
 
 
 async def test_template_in_use(cluster: Cluster, provider: NeutralProvider) -> None:
-    """A template that is deleted stays, and says who uses it, until nobody does."""
+    """A template that is deleted stays, and says who uses it, until nobody does (B-W21)."""
     await cluster.apply(template(), apply_of())
     await until_reason(cluster, "Available")
     await cluster.client.delete(TEMPLATE, NAMESPACE, "small")

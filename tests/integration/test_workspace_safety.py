@@ -140,6 +140,35 @@ async def test_a_flavour_that_vanishes_is_not_replaced_by_another(cluster: Clust
         await until_gone(cluster)
 
 
+async def test_a_workspace_that_no_status_names_goes_too(cluster: Cluster) -> None:
+    """An apply whose status was lost still finds its Workspace by its marks, and takes it along when it goes (B-W07)."""
+    async with neutral_provider(cluster.config, ages=True):
+        async with chain(cluster):
+            await cluster.apply(template(), apply_of())
+            await until_reason(cluster, "Available")
+        lost = {"status": {"workspaceName": None, "workspaceGroup": None, "conditions": None}}
+        await cluster.client.patch(APPLY, NAMESPACE, "one", lost, subresource="status")
+        await cluster.client.delete(APPLY, NAMESPACE, "one")
+        async with chain(cluster):
+            await until_gone(cluster)
+        assert await cluster.client.get_live(WORKSPACE, "", workspace_of()) is None
+
+
+async def test_ready_without_its_template(cluster: Cluster) -> None:
+    """What is applied stays Ready when its template is gone, finalizer and all; Synced says what is missing (B-W09)."""
+    async with neutral_provider(cluster.config, ages=True), chain(cluster):
+        await cluster.apply(template(), apply_of())
+        await until_reason(cluster, "Available")
+        await cluster.client.delete(TEMPLATE, NAMESPACE, "small")
+        await cluster.client.patch(TEMPLATE, NAMESPACE, "small", {"metadata": {"finalizers": None}})
+
+        async def told() -> bool:
+            return said(await get(cluster), "Synced")[:2] == ("Unknown", "TemplateNotFound")
+
+        await cluster.observer.until(told)
+        assert said(await get(cluster), "Ready")[0] == "True"
+
+
 async def test_a_secret_outlives_whose_terraform_reads_it(cluster: Cluster) -> None:
     """Destroying reads what creating read: the Workspace that writes a Secret goes after those that read it."""
     reading = template(name="reading")

@@ -29,7 +29,7 @@ def test_workspace_names_fit_into_a_label_and_are_dns_labels(namespace, apply):
 
 
 def test_namespace_and_name_are_told_apart():
-    """Two applies whose namespace and name run together the same way have two Workspaces."""
+    """Two applies whose namespace and name run together the same way have two Workspaces (B-W02)."""
     assert names.workspace_name("a-b", "c") != names.workspace_name("a", "b-c")
 
 

@@ -92,7 +92,7 @@ A, B, C = key("a"), key("b"), key("c")
     ],
 )
 def test_circles(graph: dict[Key, list[Key]], circle: tuple[Key, ...]) -> None:
-    """The shortest circle through an apply is found; one that it only leads to is not its own."""
+    """The shortest circle through an apply is found; one that it only leads to is not its own (B-W14)."""
     assert cycle(A, graph) == circle
 
 

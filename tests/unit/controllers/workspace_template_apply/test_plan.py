@@ -86,7 +86,7 @@ def made(apply: WorkspaceTemplateApply, base: WorkspaceTemplate | None = None, *
 
 
 def test_creation() -> None:
-    """A Workspace is made with its marks in place: labels, owner, revision, and the name of its Terraform state."""
+    """A Workspace is made with its marks in place: labels, owner, revision, and the name of its Terraform state (B-W19)."""
     apply = apply_of(metadata={"labels": {names.CLUSTER_NAME_LABEL: "prod"}})
     target = aim(seen(apply))
     assert isinstance(target, Target)
@@ -185,7 +185,7 @@ def test_drift_in_marks() -> None:
 
 
 def test_retained_workspace() -> None:
-    """A Workspace that a former apply of this name left is taken over, and is no longer retained."""
+    """A Workspace that a former apply of this name left is taken over, and is no longer retained (B-W20)."""
     former = made(apply_of(metadata={"uid": "uid-former"}))
     annotations = {**former.metadata.annotations, RETAINED_ANNOTATION: "2025-01-01T00:00:00+00:00"}
     found = former.model_copy(

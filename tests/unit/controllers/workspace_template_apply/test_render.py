@@ -105,7 +105,7 @@ def test_precedence_of_variables() -> None:
     values=st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), JSON_VALUES, max_size=4),
 )
 def test_variables_arrive_as_they_are(variables: dict[str, str], values: dict[str, Any]) -> None:
-    """Whatever JSON goes in as a variable comes out as the same JSON, types and all."""
+    """Whatever JSON goes in as a variable comes out as the same JSON, types and all (B-W12)."""
     varmap = spec_of(template(), variables=variables, values=values)["forProvider"].get("varmap", {})
     assert json.dumps(varmap, sort_keys=True) == json.dumps({**variables, **values}, sort_keys=True)
 
@@ -238,7 +238,7 @@ SECRETS = {
     ],
 )
 def test_precedence_of_secrets(given_at: set[str], name: str) -> None:
-    """The apply's connection secret wins over the Workspace's in the template, and that over the template's own."""
+    """The apply's connection secret wins over the Workspace's in the template, and that over the template's own (B-W17)."""
     base = template(spec={"writeConnectionSecretToRef": SECRETS["inner"]} if "inner" in given_at else {})
     outer = {"writeConnectionSecretToRef": SECRETS["outer"]} if "outer" in given_at else {}
     base = WorkspaceTemplate.model_validate(
@@ -326,7 +326,7 @@ class TestFlavours:
 
 
 def test_revision() -> None:
-    """The revision changes exactly when the spec does."""
+    """The revision changes exactly when the spec does (B-W18)."""
 
     def revision(**spec: Any) -> str:
         rendered = outcome(template(), **spec)

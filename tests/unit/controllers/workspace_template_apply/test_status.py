@@ -59,7 +59,7 @@ def message(told: Report, kind: str = "Ready") -> str:
 
 
 def test_from_nothing_to_ready() -> None:
-    """The status is written when the Workspace is made and when Terraform is done, and not in between."""
+    """The status is written when the Workspace is made and when Terraform is done, and not in between (B-W16)."""
     apply = apply_of()
     first = report(apply, Outcome(found=found()), NOW)
     assert lines(first) == {"Ready": ("False", "Applying"), "Synced": ("Unknown", "Applying")}
@@ -112,7 +112,7 @@ def test_failure_and_healing() -> None:
 
 
 def test_ready_workspace_that_fails_later() -> None:
-    """Ready=True with Synced=False is not ready; the outputs that were seen stay."""
+    """Ready=True with Synced=False is not ready; the outputs that were seen stay (B-W05)."""
     apply = apply_of()
     apply = after(apply, report(apply, Outcome(found=found(done({"id": "i-1"}))), NOW))
     told = report(apply, Outcome(found=found(failed("update failed: x", ready="True"))), LATER)
@@ -123,7 +123,7 @@ def test_ready_workspace_that_fails_later() -> None:
 
 
 def test_new_revision() -> None:
-    """A new revision is not applied until Terraform says so; then the time of applying is new."""
+    """A new revision is not applied until Terraform says so; then the time of applying is new (B-W04)."""
     apply = apply_of()
     apply = after(apply, report(apply, Outcome(found=found(done())), NOW))
     stale = {**conditions("True", "True", generation=1)}
@@ -138,7 +138,7 @@ def test_new_revision() -> None:
 
 
 def test_waits() -> None:
-    """Each wait is a condition that names what is missing, since it began; Ready says what is waited for."""
+    """Each wait is a condition that names what is missing, since it began; Ready says what is waited for (B-W13)."""
     apply = apply_of(waitForSecrets=[{"name": "s"}], waitForWorkspaces=[{"name": "vpc"}])
     waits = Waits(secrets=("default/s",), workspaces=("default/vpc (it is not ready: Applying)",))
     told = report(apply, Outcome(blocked=waiting(waits), waits=waits), NOW)
