@@ -172,7 +172,7 @@ async def _delete(stage: Stage[ClusterTree]) -> None:
 
 async def _prove_empty(stage: Stage[ClusterTree]) -> None:
     counted: tuple[Kind[Any], ...] = (*_WATCHED, TEMPLATE, SECRET)
-    left = {kind.resource.plural: len(await stage.client.list_live(kind)) for kind in counted}
+    left = {kind.resource.plural: len(await stage.client.list_live(kind, _NAMESPACE)) for kind in counted}
     stage.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))
     if any(left.values()):
         raise StoryError("something was left behind")

@@ -52,11 +52,12 @@ async def core(cluster: Cluster, name: EditionName, *, clock: Clock | None = Non
     finally:
         for handle in handles:
             await handle.close()
-        await _sweep(cluster, edition, kinds)
+        await sweep(cluster, edition)
 
 
-async def _sweep(cluster: Cluster, edition: Edition, kinds: tuple[Kind[Any], ...]) -> None:
-    for kind in kinds:
+async def sweep(cluster: Cluster, edition: Edition) -> None:
+    """Remove what an edition has: its objects, those of providers, and its definitions."""
+    for kind in (edition.cluster, edition.cluster_class, CAPT_CLUSTER, CAPT_CONTROL_PLANE):
         for item in await cluster.client.list_live(kind, NAMESPACE):
             if item.metadata.finalizers:
                 bare = {"metadata": {"finalizers": []}}
