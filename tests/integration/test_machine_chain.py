@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +14,7 @@ from capt.api import CaptMachineSpec, Condition
 from capt.controllers import names
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
 from capt.controllers.machine_deployment.template_hash import template_hash
-from capt.runtime import HttpTransport, find_condition, is_true
+from capt.runtime import HttpTransport, find_condition, is_true, raise_for_status
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
 from tests.support.machines import GROUP, NODE
 from tests.support.refusal import RefusingTransport
@@ -420,3 +422,27 @@ async def test_rollout_after_restarts_every_machine_once(cluster: Cluster) -> No
         await cluster.observer.until(replaced)
         await cluster.observer.settled(DEPLOYMENT, replicas=3)
         assert len(await cluster.client.list_live(MACHINE_SET)) == 2
+
+
+async def test_a_definition_older_than_the_manager_holds_no_machine_up(cluster: Cluster) -> None:
+    """Where the served WorkspaceTemplateApply lacks a newer field, machines become Ready all the same."""
+    resource = APPLY.resource
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource.plural}.{resource.group}"
+    async with HttpTransport(cluster.config) as transport:
+
+        async def serve(version: dict[str, Any]) -> None:
+            body = json.dumps({"spec": {"versions": [version]}}).encode()
+            content_type = "application/merge-patch+json"
+            raise_for_status(await transport.request("PATCH", path, body=body, content_type=content_type))
+
+        (current,) = json.loads((await transport.request("GET", path)).body)["spec"]["versions"]
+        older = copy.deepcopy(current)
+        del older["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["optionalVariables"]
+        await serve(older)
+        try:
+            async with cluster.manager():
+                node = {**NODE, "workspaceTemplateRef": {"name": "machine-template"}}
+                await cluster.apply(samples()[0], machine("alone", node))
+                await cluster.observer.until(says(cluster, MACHINE, "alone", "Provisioned"))
+        finally:
+            await serve(current)

@@ -13,12 +13,13 @@ from capt.controllers.machine.node_group import (
     named_group,
     node_group,
 )
-from capt.controllers.machine.plan import Create, Observation, Plan, Update, plan_apply
+from capt.controllers.machine.plan import Create, Keep, Observation, Plan, Update, plan_apply
 from capt.controllers.machine.status import Report, report, report_deletion
 from capt.controllers.pausing import is_paused
 from capt.runtime import AlreadyExists, Key, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
+from capt.runtime.logging import get_logger
 from capt.runtime.owners import is_controlled_by
 from capt.runtime.recorder import Recorder
 from capt.runtime.result import Done, Request, Result
@@ -39,6 +40,7 @@ class CaptMachineReconciler:
         self._recorder = recorder
         self._clock = clock
         self._cross_namespace = cross_namespace
+        self._log = get_logger()
 
     async def reconcile(self, request: Request) -> Result:
         """Bring one machine a step further, and say how far it is.
@@ -60,12 +62,11 @@ class CaptMachineReconciler:
         """Make or change the WorkspaceTemplateApply as the machine's spec says, and return what is to be told."""
         plan = plan_apply(observation)
         try:
-            await self._act(observation, plan)
+            plan = await self._act(observation, plan)
         except AlreadyExists:
             # made earlier, by us with the answer lost, or by somebody else: the cache has yet to show it
             observation = replace(observation, apply=await self._live_apply(observation.machine))
-            plan = plan_apply(observation)
-            await self._act(observation, plan)
+            plan = await self._act(observation, plan_apply(observation))
         return report(observation, plan)
 
     async def _observe(self, machine: CaptMachine) -> Observation:
@@ -84,17 +85,26 @@ class CaptMachineReconciler:
         found = await self._client.get(MACHINE, key.namespace, key.name)
         return node_group(machine, found, cross_namespace=self._cross_namespace)
 
-    async def _act(self, observation: Observation, plan: Plan) -> None:
+    async def _act(self, observation: Observation, plan: Plan) -> Plan:
+        """Carry out a plan, and return it; or what it came to, when the API server took it and changed nothing."""
         match plan:
             case Create(body=body):
                 await self._client.create(APPLY, body)
             case Update(patch=patch) if observation.apply is not None:
                 metadata = observation.apply.metadata
-                await self._client.patch(
+                stored = await self._client.patch(
                     APPLY, metadata.namespace or "", metadata.name, patch, uid=metadata.uid
                 )
+                if stored.metadata.resource_version == metadata.resource_version:
+                    # fields that the server's definition does not have yet: what stands is not wrong for that
+                    self._log.warning(
+                        "the API server drops fields of WorkspaceTemplateApply: its definition is older than this manager",
+                        fields=sorted(patch.get("spec", ())),
+                    )
+                    return Keep()
             case _:
-                return
+                pass
+        return plan
 
     async def _tell(self, machine: CaptMachine, told: Report) -> None:
         await self._client.patch_status(MACHINE, machine, told.status)
