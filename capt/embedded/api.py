@@ -255,8 +255,6 @@ class Api:
 
     def _openapi(self, parts: list[str]) -> dict[str, Any] | None:
         match parts:
-            case ["v2"]:
-                return openapi.swagger(self._catalogue)
             case ["v3"]:
                 return openapi.index(self._catalogue)
             case ["v3", *rest]:

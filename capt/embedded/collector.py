@@ -212,7 +212,13 @@ class Collector:
         self._update(resource, key, drop)
 
     def _delete(self, resource: Resource | None, stored: Stored, policy: str) -> None:
-        if resource is None or (stored.deleting and policy == "Background"):
+        if resource is None:
+            return
+        mark = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(policy)
+        # asking again for what is under way would give the object a new version each time, for ever
+        if stored.deleting and (
+            mark is None or mark in (stored.decode()["metadata"].get("finalizers") or [])
+        ):
             return
         try:
             options = DeleteOptions(propagation=policy, uid=stored.uid)

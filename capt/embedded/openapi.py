@@ -69,18 +69,6 @@ def document(catalogue: Catalogue, path: str) -> dict[str, Any] | None:
     }
 
 
-def swagger(catalogue: Catalogue) -> dict[str, Any]:
-    """``/openapi/v2``: the schemas alone, for clients that know nothing newer."""
-    definitions: dict[str, Any] = {_META: {"type": "object", "properties": METADATA_FIELDS}}
-    definitions |= {_name(r): _schema(r, reference="#/definitions/") for r in catalogue}
-    return {
-        "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": discovery.VERSION["gitVersion"]},
-        "paths": {},
-        "definitions": definitions,
-    }
-
-
 def _name(resource: Resource) -> str:
     group = ".".join(reversed((resource.group or "core.api.k8s.io").split(".")))
     return f"{group}.{resource.version}.{resource.kind}"
@@ -90,10 +78,10 @@ def _gvk(resource: Resource) -> dict[str, str]:
     return {"group": resource.group, "version": resource.version, "kind": resource.kind}
 
 
-def _schema(resource: Resource, reference: str = "#/components/schemas/") -> dict[str, Any]:
+def _schema(resource: Resource) -> dict[str, Any]:
     shown = dict(resource.schema.source)
     known: dict[str, Any] = {name: {"type": "string"} for name in ("apiVersion", "kind")}
-    known["metadata"] = {"allOf": [{"$ref": f"{reference}{_META}"}], "default": {}}
+    known["metadata"] = {"allOf": [{"$ref": f"#/components/schemas/{_META}"}], "default": {}}
     for name, text in _DESCRIPTIONS.items():
         known[name]["description"] = text
     shown["properties"] = known | {
