@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+_OBSERVE_THEIR_CLUSTER = frozenset({"captcluster", "captcontrolplane"})
+"""Controllers that look at the pause of their Cluster themselves, and tell it in a condition."""
+
 
 def add_to(
     manager: Manager, *, enabled: frozenset[str], cross_namespace: bool = False, watch_filter: str = ""
@@ -39,6 +42,7 @@ def add_to(
         workspace_template,
         workspace_template_apply,
     )
+    from capt.controllers.cluster_gate import gated
     from capt.controllers.kinds import OWNERS
     from capt.controllers.watch_filter import WatchFilter
 
@@ -55,6 +59,12 @@ def add_to(
     if unknown := enabled - makers.keys():
         raise ValueError(f"no such controller: {', '.join(sorted(unknown))}")
     made = [make() for name, make in makers.items() if name in enabled]
+    made = [
+        controller
+        if controller.name in _OBSERVE_THEIR_CLUSTER
+        else gated(controller, manager.client, manager.informers)
+        for controller in made
+    ]
     if watch_filter:
         selection = WatchFilter(manager.informers, OWNERS, watch_filter)
         made = [selection.on(controller) for controller in made]

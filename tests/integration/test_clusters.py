@@ -316,6 +316,41 @@ async def test_nothing_is_done_under_pause(world: World) -> None:
         assert find_condition(status.conditions, "Paused") is None
 
 
+async def test_the_pause_of_a_cluster_holds_for_its_applies(world: World) -> None:
+    """F13, A9: what a paused Cluster's objects made stands still too; unpausing lets the change through."""
+    async with world.manager():
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        await world.until("VPCCreated")
+        await world.patch(world.edition.cluster, "c", {"spec": {"paused": True}})
+
+        async def paused() -> bool:
+            return find_condition((await world.status()).conditions, "Paused") is not None
+
+        await world.cluster.observer.until(paused)
+        await world.patch(TEMPLATE, "vpc", {"spec": vpc_template(MODULE.replace("vpc-$", "new-$"))["spec"]})
+        spec = {"templateRef": {"name": "vpc"}, "variables": {"vpc_name": "x", "cluster_name": "x"}}
+        await world.cluster.client.create(
+            APPLY, {"metadata": {"name": "free", "namespace": NAMESPACE}, "spec": spec}
+        )
+
+        async def output(apply: str) -> Any:
+            found = await world.cluster.client.get_live(APPLY, NAMESPACE, apply)
+            return found.status.outputs.get("vpc_id") if found is not None else None
+
+        async def free_is_new() -> bool:
+            return await output("free") == "new-x"
+
+        async def all_is_new() -> bool:
+            return (await world.status()).vpc_id == "new-c-vpc"
+
+        await world.cluster.observer.until(free_is_new)
+        assert await output("c-vpc") == "vpc-c-vpc"
+        await world.patch(world.edition.cluster, "c", {"spec": {"paused": False}})
+        await world.cluster.observer.until(all_is_new)
+
+
 @only_v1beta2
 async def test_an_externally_managed_cluster_is_not_touched(world: World) -> None:
     """B5: not even its status is written; its neighbour's is."""
@@ -424,6 +459,20 @@ async def test_what_has_moved_away_is_not_destroyed_here(world: World) -> None:
         (apply,) = await world.cluster.client.list_live(APPLY, NAMESPACE)
         assert apply.metadata.deletion_timestamp is None
         assert await world.reason() == "VPCCreated"
+        await world.patch(APPLY, "c-vpc", moved)
+        await world.cluster.client.delete(APPLY, NAMESPACE, "c-vpc")
+        spec = {"templateRef": {"name": "missing"}}
+        await world.cluster.client.create(
+            APPLY, {"metadata": {"name": "free", "namespace": NAMESPACE}, "spec": spec}
+        )
+
+        async def free_told() -> bool:
+            found = await world.cluster.client.get_live(APPLY, NAMESPACE, "free")
+            return found is not None and bool(found.status.conditions)
+
+        await world.cluster.observer.until(free_told)
+        (workspace,) = await world.cluster.client.list_live(WORKSPACE)
+        assert workspace.metadata.deletion_timestamp is None
 
 
 @only_v1beta2
