@@ -188,6 +188,9 @@ def transition(seen: Observation) -> Verdict:
 
 def _made(seen: Observation, progress: Progress) -> Verdict:
     """Return the phase of a control plane that Terraform has made."""
+    if seen.update_error and seen.was is Phase.READY and not seen.update_refused:
+        # seed 003: an error that passes changes nothing in what is said
+        return _ready(progress)
     if seen.update_error:
         return Verdict(
             phase=Phase.FAILED,
@@ -202,9 +205,12 @@ def _made(seen: Observation, progress: Progress) -> Verdict:
     if isinstance(progress.endpoint, RefusedEndpoint):
         message = f"the template's output for the endpoint cannot be used: {progress.endpoint.problem}"
         return Verdict(phase=Phase.FAILED, reason=ENDPOINT_UPDATE_FAILED, message=message, terminal=True)
-    return Verdict(
-        phase=Phase.READY, reason="Ready", message=f"the control plane is ready at {progress.endpoint}"
-    )
+    return _ready(progress)
+
+
+def _ready(progress: Progress) -> Verdict:
+    message = f"the control plane is ready at {progress.endpoint}"
+    return Verdict(phase=Phase.READY, reason="Ready", message=message)
 
 
 def _obstructed(obstacle: Obstacle) -> Verdict:

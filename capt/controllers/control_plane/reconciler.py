@@ -25,6 +25,7 @@ from capt.controllers.control_plane.deletion import delete_applies, delete_machi
 from capt.controllers.control_plane.endpoint import RefusedEndpoint, parse_endpoint
 from capt.controllers.control_plane.outputs import ENDPOINT, Outputs
 from capt.controllers.control_plane.phases import (
+    ENDPOINT_UPDATE_FAILED,
     Observation,
     Obstacle,
     Phase,
@@ -225,7 +226,8 @@ class CaptControlPlaneReconciler:
             outputs = await self._credentials.outputs(standing.apply, seen.namespace)
         except ApiError as error:
             problem = f"the outputs cannot be read: {error.message}"
-            return _Outcome(control_plane=control_plane, problem=problem, error=error)
+            known = control_plane.spec.control_plane_endpoint
+            return _Outcome(control_plane=control_plane, endpoint=known, problem=problem, error=error)
         endpoint = _endpoint(outputs)
         outcome = _Outcome(control_plane=control_plane, endpoint=endpoint, has_secret=outputs.has_secret)
         if isinstance(endpoint, RefusedEndpoint):
@@ -376,6 +378,8 @@ class CaptControlPlaneReconciler:
             await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
             self._tell_events(control_plane, verdict, status)
             await self._tell_cluster(seen, status)
+        if outcome.problem and verdict.phase is not Phase.FAILED:
+            self._recorder.warning(CAPT_CONTROL_PLANE, control_plane, ENDPOINT_UPDATE_FAILED, outcome.problem)
         if outcome.error is not None:
             raise outcome.error
         rechecks = [verdict.recheck, outcome.secrets.recheck if outcome.secrets is not None else None]

@@ -59,7 +59,6 @@ def seen(was: Phase | None = Phase.CREATING, **fields: Any) -> Observation:
             "EndpointUpdateFailed",
             True,
         ),
-        ({"progress": DONE, "update_error": "conflict"}, "Failed", "EndpointUpdateFailed", False),
         (
             {"progress": DONE, "update_error": "forbidden", "update_refused": True},
             "Failed",
@@ -75,6 +74,21 @@ def test_the_phase_follows_from_what_is_seen(
     """Whatever the phase was, the same facts give the same phase: nothing is a dead end, Failed included."""
     verdict = transition(seen(was, **fields))
     assert (verdict.phase, verdict.reason, verdict.terminal) == (phase, reason, terminal)
+
+
+@pytest.mark.parametrize(
+    ("was", "phase", "reason"),
+    [
+        (None, "Failed", "EndpointUpdateFailed"),
+        (Phase.CREATING, "Failed", "EndpointUpdateFailed"),
+        (Phase.FAILED, "Failed", "EndpointUpdateFailed"),
+        (Phase.READY, "Ready", "Ready"),
+    ],
+)
+def test_an_error_that_passes_is_not_terminal(was: Phase | None, phase: str, reason: str) -> None:
+    """Seeds 003, 004: while the endpoint cannot be written it is EndpointUpdateFailed; what was Ready stays Ready."""
+    verdict = transition(seen(was, progress=DONE, update_error="no answer"))
+    assert (verdict.phase, verdict.reason, verdict.terminal) == (phase, reason, False)
 
 
 @pytest.mark.parametrize(
