@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from capt.assets import manifests
-from capt.controllers.kinds import MACHINE
-from tests.support.cluster import WORKSPACE, Cluster
+from capt.controllers.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
+from tests.support.api_servers import REAL
+from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = [
@@ -44,6 +45,19 @@ class Kubectl:
         process = await self.start(*arguments)
         stdout, stderr = await process.communicate()
         assert process.returncode == 0, stderr.decode()
+        return stdout.decode()
+
+    async def differs(self, *arguments: str) -> str:
+        """Run `kubectl diff`, which says with exit code 1 that it has found something."""
+        process = await self.start("diff", *arguments)
+        stdout, stderr = await process.communicate()
+        assert process.returncode in {0, 1}, stderr.decode()
+        return stdout.decode()
+
+    async def denied(self, *arguments: str) -> str:
+        process = await self.start(*arguments)
+        stdout, _ = await process.communicate()
+        assert process.returncode == 1
         return stdout.decode()
 
     async def refused(self, *arguments: str) -> str:
@@ -122,3 +136,84 @@ async def test_a_bad_manifest_names_field_and_rule(kubectl: Kubectl, tmp_path: P
     assert "Sideways" in message
     file.write_text(bad.replace("instanceType:", "instanceTyp:"))
     assert "instanceTyp" in await kubectl.refused("apply", "-f", str(file))
+
+
+async def test_editing_with_kubectl(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:
+    """Diff shows what apply would change; label, annotate and each kind of patch change it."""
+    samples = manifests() / "samples"
+    await kubectl("apply", "-f", str(samples))
+    assert await kubectl.differs("-f", str(samples)) == ""
+    changed = tmp_path / "changed.yaml"
+    changed.write_text((samples / "02-machine-deployment.yaml").read_text().replace("t3.medium", "t3.large"))
+    difference = await kubectl.differs("-f", str(changed))
+    assert "-      instanceType: t3.medium" in difference
+    assert "+      instanceType: t3.large" in difference
+
+    await kubectl("label", DEPLOYMENT, "team=a")
+    await kubectl("label", DEPLOYMENT, "team=b", "--overwrite")
+    await kubectl("annotate", DEPLOYMENT, "note=first")
+    await kubectl("annotate", DEPLOYMENT, "note-")
+    await kubectl("patch", DEPLOYMENT, "--type=merge", "-p", '{"spec": {"replicas": 2}}')
+    pointer = '[{"op": "replace", "path": "/spec/template/spec/instanceType", "value": "t3.small"}]'
+    await kubectl("patch", DEPLOYMENT, "--type=json", "-p", pointer)
+    deployment = await cluster.client.get_live(MACHINE_DEPLOYMENT, NAMESPACE, "worker-deployment")
+    assert deployment is not None
+    assert deployment.metadata.labels["team"] == "b"
+    assert "note" not in deployment.metadata.annotations
+    assert (deployment.spec.replicas, deployment.spec.template.spec.instance_type) == (2, "t3.small")
+    await cluster.observer.settled("worker-deployment", replicas=2)
+
+
+async def test_looking_with_kubectl(cluster: Cluster, kubectl: Kubectl) -> None:
+    """Explain, api-resources and every output format know our kinds and their fields."""
+    await kubectl("apply", "-f", str(manifests() / "samples"))
+    await cluster.observer.settled("worker-deployment", replicas=3)
+    field = "captmachinedeployment.spec.strategy.rollingUpdate.maxSurge"
+    assert "maxSurge" in await kubectl("explain", field)
+    listed = (
+        await kubectl("api-resources", "--api-group=infrastructure.cluster.x-k8s.io", "-o", "name")
+    ).split()
+    assert "captmachinedeployments.infrastructure.cluster.x-k8s.io" in listed
+
+    narrow, wide = [
+        (await kubectl("get", DEPLOYMENT, *form)).splitlines()[0] for form in ((), ("-o", "wide"))
+    ]
+    assert set(narrow.split()) < set(wide.split())
+    assert "instanceType: t3.medium" in await kubectl("get", DEPLOYMENT, "-o", "yaml")
+    columns = "custom-columns=NAME:.metadata.name,ID:.status.instanceId"
+    rows = (await kubectl("get", "captmachine", "--no-headers", "-o", columns)).splitlines()
+    machines = await cluster.client.list_live(MACHINE)
+    assert sorted(row.split() for row in rows) == sorted(
+        [machine.metadata.name, machine.status.instance_id] for machine in machines
+    )
+    by_label = await kubectl("get", "captmachine", "-l", "role in (worker)", "--no-headers")
+    assert len(by_label.splitlines()) == 3
+    assert (await kubectl("get", "captmachine", "-l", "role!=worker")) == ""
+
+
+@pytest.mark.parametrize("cascade", ["orphan", "foreground", "background"])
+async def test_deleting_with_kubectl(cluster: Cluster, kubectl: Kubectl, cascade: str) -> None:
+    """--cascade decides what becomes of the sets: orphans stay at work, everything else goes."""
+    await kubectl("apply", "-f", str(manifests() / "samples"))
+    await cluster.observer.settled("worker-deployment", replicas=3)
+    await kubectl("delete", DEPLOYMENT, f"--cascade={cascade}", "--timeout=30s")
+    if cascade == "orphan":
+        (machine_set,) = await cluster.client.list_live(MACHINE_SET)
+        assert machine_set.metadata.deletion_timestamp is None
+        assert machine_set.metadata.owner_references == ()
+        assert len(await cluster.client.list_live(MACHINE)) == 3
+        await kubectl("delete", "captmachineset", "--all", "--timeout=30s")
+    await cluster.observer.gone(MACHINE_SET, MACHINE, WORKSPACE)
+
+
+@pytest.mark.envtest
+@pytest.mark.skipif(not REAL, reason="the embedded server has neither server-side apply nor RBAC, by design")
+async def test_what_only_a_real_server_can(cluster: Cluster, kubectl: Kubectl) -> None:
+    """Server-side apply creates and owns fields, and auth can-i tells what the manager's account may do."""
+    for _ in range(2):
+        await kubectl("apply", "--server-side", "-f", str(manifests() / "samples"))
+    await cluster.observer.settled("worker-deployment", replicas=3)
+    account = "--as=system:serviceaccount:capt-system:capt-manager"
+    assert (await kubectl("auth", "can-i", "create", "captmachines", account)).strip() == "yes"
+    assert (await kubectl("auth", "can-i", "get", "secrets", account)).strip() == "yes"
+    assert "no" in await kubectl.denied("auth", "can-i", "list", "secrets", account)
