@@ -102,19 +102,27 @@ async def test_a_group_goes_after_its_nodes(cluster: Cluster) -> None:
         await cluster.observer.gone(MACHINE, APPLY, WORKSPACE)
 
 
-async def test_terraforms_error_shows_at_every_level_and_heals(cluster: Cluster) -> None:
-    """A broken template shows in machine, set and deployment with Terraform's words; mending it is enough."""
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ('variable "missing" { type = string }', "variable 'missing' is required by the module"),
+        ("resource {", "Invalid configuration"),
+    ],
+    ids=["checked", "terraform"],
+)
+async def test_terraforms_error_shows_at_every_level_and_heals(
+    cluster: Cluster, broken: str, words: str
+) -> None:
+    """A broken template shows in machine, set and deployment, in Terraform's words or ours; mending it is enough."""
     sample, deployment = samples()
     module = sample["spec"]["template"]["spec"]["forProvider"]["module"]
-    sample["spec"]["template"]["spec"]["forProvider"]["module"] = (
-        module + '\nvariable "missing" { type = string }\n'
-    )
+    sample["spec"]["template"]["spec"]["forProvider"]["module"] = f"{module}\n{broken}\n"
     async with cluster.manager():
         await cluster.apply(sample, deployment)
         await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "MachinesFailing"))
         told = await condition(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT)
         assert told is not None
-        assert "No value for required variable" in told.message
+        assert words in told.message
 
         mended = {"template": {"spec": {"forProvider": {"module": module}}}}
         await cluster.client.patch(TEMPLATE, NAMESPACE, "machine-template", {"spec": mended})

@@ -22,6 +22,9 @@ from capt.runtime.conditions import find_condition, is_true, set_condition
 READY: Final = "Ready"
 WORKSPACE_ERROR: Final = "WorkspaceError"
 
+# reasons of an apply that stay until somebody corrects template or machine
+_FAILURES: Final = frozenset({WORKSPACE_ERROR, "VariablesInvalid"})
+
 # what an apply passes through on the ordinary way, by the reason of its Ready condition
 _UNDER_WAY: Final = "Applying"
 
@@ -97,7 +100,7 @@ def _applied(machine: CaptMachine, apply: WorkspaceTemplateApply) -> _Verdict:
         if synced is not None and synced.status != "False":
             return _Verdict(True, "Provisioned", f"Workspace {_workspace(machine)} is ready")
         return _under_way(machine)
-    failing = ready.reason == WORKSPACE_ERROR
+    failing = ready.reason in _FAILURES
     reason = WORKSPACE_ERROR if failing else "WaitingForWorkspace"
     message = ready.message if failing else f"{ready.reason}: {ready.message}"
     return _Verdict(False, reason, message, failing=failing)
