@@ -91,7 +91,7 @@ async def _stop(process: asyncio.subprocess.Process, log: int) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
         raise ChildError(f"the manager did not stop within {_STOP_SECONDS:.0f} s\n{_tail(log)}") from None
-    if code:
+    if code not in (0, -signal.SIGTERM):  # told to stop before it could listen, it simply ends
         raise ChildError(f"the manager ended with exit code {code}\n{_tail(log)}")
 
 
