@@ -49,13 +49,25 @@ class Discretion:
         self._clock = clock
         self._since: dict[Key, float] = {}
 
-    def hold_back(self, key: Key) -> float:
-        """Return for how many seconds a small change may still be held back; 0 when it is to be told now."""
-        now = self._clock.monotonic()
-        return max(self._since.setdefault(key, now) + PATIENCE - now, 0.0)
+    def hold_back(self, key: Key, old: _Status, new: _Status, *, desired: int) -> float:
+        """Return for how many seconds a status may still be held back; 0 when it is to be told now, and counts as told.
 
-    def told(self, key: Key) -> None:
-        """Take note that everything about an object has been told, or that it is gone."""
+        Args:
+            key: The object.
+            old: What was told last.
+            new: What is true now.
+            desired: How many machines there should be.
+        """
+        if new != old and not is_news(old, new, desired):
+            now = self._clock.monotonic()
+            seconds = self._since.setdefault(key, now) + PATIENCE - now
+            if seconds > 0:
+                return seconds
+        self.forget(key)
+        return 0.0
+
+    def forget(self, key: Key) -> None:
+        """Take note that an object is gone."""
         self._since.pop(key, None)
 
 

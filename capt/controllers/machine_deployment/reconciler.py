@@ -30,7 +30,7 @@ from capt.controllers.machine_deployment.status import (
     deployment_status,
     is_complete,
 )
-from capt.controllers.news import Discretion, is_news
+from capt.controllers.news import Discretion
 from capt.controllers.pausing import is_paused
 from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, Key, finalizers
 from capt.runtime.client import Client
@@ -60,7 +60,7 @@ class CaptMachineDeploymentReconciler:
         """
         deployment = await self._client.get(MACHINE_DEPLOYMENT, request.namespace, request.name)
         if deployment is None:
-            self._discretion.told(request.key)
+            self._discretion.forget(request.key)
             return Done()
         if is_paused(deployment):
             return Done()
@@ -237,13 +237,10 @@ class CaptMachineDeploymentReconciler:
         if outcome.failure and not _reported(observation.deployment, outcome.failure):
             self._recorder.warning(MACHINE_DEPLOYMENT, deployment, "FailedCreate", outcome.failure)
         key = Key(deployment.metadata.namespace or "", deployment.metadata.name)
-        if status != deployment.status and not is_news(deployment.status, status, observation.desired):
-            seconds = self._discretion.hold_back(key)
-            if seconds > 0:
-                return seconds
-        self._discretion.told(key)
-        await self._client.patch_status(MACHINE_DEPLOYMENT, deployment, status)
-        return 0.0
+        seconds = self._discretion.hold_back(key, deployment.status, status, desired=observation.desired)
+        if not seconds:
+            await self._client.patch_status(MACHINE_DEPLOYMENT, deployment, status)
+        return seconds
 
     def _announce_deadline(self, observation: Observation, conditions: Iterable[Any]) -> None:
         exceeded = "ProgressDeadlineExceeded"

@@ -23,7 +23,7 @@ from capt.controllers.machine_set.plan import (
     summary,
 )
 from capt.controllers.machine_set.status import Refusal, next_maturity, set_status
-from capt.controllers.news import Discretion, is_news
+from capt.controllers.news import Discretion
 from capt.controllers.pausing import is_paused
 from capt.runtime import AlreadyExists, ApiError, BadRequest, Forbidden, Invalid, Key, NotFound, finalizers
 from capt.runtime.client import Client
@@ -53,7 +53,7 @@ class CaptMachineSetReconciler:
         """
         machine_set = await self._client.get(MACHINE_SET, request.namespace, request.name)
         if machine_set is None:
-            self._discretion.told(request.key)
+            self._discretion.forget(request.key)
             return Done()
         if is_paused(machine_set):
             return Done()
@@ -187,15 +187,11 @@ class CaptMachineSetReconciler:
             self._recorder.warning(MACHINE_SET, machine_set, refusal.reason, refusal.message)
         status = set_status(observation, plan, refusal)
         key = Key(machine_set.metadata.namespace or "", machine_set.metadata.name)
-        if status != machine_set.status and not is_news(
-            machine_set.status, status, machine_set.spec.replicas
-        ):
-            seconds = self._discretion.hold_back(key)
-            if seconds > 0:
-                return seconds
-        self._discretion.told(key)
-        await self._client.patch_status(MACHINE_SET, machine_set, status)
-        return 0.0
+        desired = machine_set.spec.replicas
+        seconds = self._discretion.hold_back(key, machine_set.status, status, desired=desired)
+        if not seconds:
+            await self._client.patch_status(MACHINE_SET, machine_set, status)
+        return seconds
 
     async def _delete(self, machine_set: CaptMachineSet) -> Result:
         if names.MACHINE_SET_FINALIZER not in machine_set.metadata.finalizers:

@@ -51,10 +51,15 @@ async def test_small_news_are_held_back_for_a_while_and_no_longer():
     """The time counts from the first change that was held back, whatever follows; telling starts it anew."""
     clock = FakeClock()
     discretion, key = Discretion(clock), Key("default", "s")
-    assert discretion.hold_back(key) == PATIENCE
+
+    def held_back(available: int) -> float:
+        return discretion.hold_back(key, set_status(50, 10), set_status(50, available), desired=50)
+
+    assert held_back(10) == 0
+    assert held_back(11) == PATIENCE
     await clock.advance(PATIENCE - 1)
-    assert discretion.hold_back(key) == 1
+    assert held_back(12) == 1
     await clock.advance(1)
-    assert discretion.hold_back(key) == 0
-    discretion.told(key)
-    assert discretion.hold_back(key) == PATIENCE
+    assert held_back(13) == 0
+    assert held_back(11) == PATIENCE
+    assert held_back(20) == 0
