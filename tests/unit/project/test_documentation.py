@@ -18,6 +18,7 @@ import yaml
 
 from capt import __version__
 from capt.api import KINDS, WORKSPACE_FLAVOURS
+from capt.controllers.state_metrics import gauges
 from capt.embedded import ApiServer, ServerOptions
 from capt.install import definitions, install_definitions
 from capt.manager import parse
@@ -206,7 +207,10 @@ def test_flags_in_the_text_exist() -> None:
 def test_metrics_exist() -> None:
     """Every metric that the pages name is one that the manager serves."""
     metrics = Metrics()
-    served = {family.name + suffix for family in metrics.registry.collect() for suffix in ("", "_total")}
+    families = (*metrics.registry.collect(), *gauges({}))
+    served = {family.name + suffix for family in families for suffix in ("", "_total")}
+    # those that a controller or the engine adds to a manager's registry
+    served |= set(re.findall(r'^ +"(capt_[a-z_]+)",$', source(), re.MULTILINE))
     pattern = r"(?:controller|workqueue|rest_client|leader_election|capt)_[a-z_]+"
     named = {code for code in inline_code() if re.fullmatch(pattern, code)}
     assert named
@@ -245,8 +249,19 @@ def check_make(words: list[str]) -> None:
 
 
 def check_python(words: list[str]) -> None:
-    assert words[:2] == ["-m", "capt.manager"]
-    parse(words[2:])
+    match words:
+        case ["-m", "capt.manager", *flags]:
+            parse(flags)
+        case ["-m", "pytest", path]:
+            assert (project.ROOT / path).exists()
+        case _:
+            assert words == ["-m", "hack.envtest"]
+
+
+def check_env(words: list[str]) -> None:
+    name, _, value = words[0].partition("=")
+    assert (name, value) == ("CAPT_TEST_APISERVER", "real")
+    check_python(words[2:])
 
 
 def check_kubectl(words: list[str]) -> None:
@@ -279,6 +294,7 @@ checks: dict[str, Callable[[list[str]], None]] = {
     "kubectl": check_kubectl,
     "docker": check_docker,
     "curl": check_curl,
+    "env": check_env,
 }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -36,9 +38,19 @@ def wheel(built: Path) -> zipfile.Path:
 def test_wheel_carries_what_capt_needs_at_run_time(built: Path, wheel: zipfile.Path) -> None:
     """CRDs, the Workspace CRD and the samples are in the wheel: an installed capt needs no checkout."""
     for folder in ("crds", "workspace", "samples"):
-        shipped = {path.name: path.read_bytes() for path in (wheel / "capt" / "manifests" / folder).iterdir()}
-        own = {path.name: path.read_bytes() for path in (built / "src" / "manifests" / folder).iterdir()}
+        shipped = files(wheel / "capt" / "manifests" / folder)
+        own = files(built / "src" / "manifests" / folder)
         assert shipped == own
+
+
+def files(folder: zipfile.Path | Path, prefix: str = "") -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for path in folder.iterdir():
+        if path.is_dir():
+            found |= files(path, f"{prefix}{path.name}/")
+        else:
+            found[f"{prefix}{path.name}"] = path.read_bytes()
+    return found
 
 
 def test_wheel_carries_every_module_and_its_types(built: Path, wheel: zipfile.Path) -> None:
@@ -64,3 +76,36 @@ def test_wheel_says_what_it_is(wheel: zipfile.Path) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_payload().strip() == (project.ROOT / "README.md").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.timeout(180)
+def test_the_installed_wheel_is_enough_for_the_demo(built: Path, tmp_path: Path) -> None:
+    """Installed into an empty environment, without network and far from the checkout, the wheel plays the demo."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (wheel_file,) = built.glob("*.whl")
+    (site,) = environment.glob("lib/python*/site-packages")
+    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel_file)
+    subprocess.run([sys.executable, *install], check=True, env=project.without_network())
+    # its dependencies are those of the environment that runs the tests, capt itself is the wheel's
+    (site / "dependencies.pth").write_text(
+        "".join(f"{path}\n" for path in sys.path if path.endswith("site-packages")), encoding="utf-8"
+    )
+    python = environment / "bin" / "python"
+    clean = {"HOME": str(tmp_path), "PATH": str(environment / "bin"), "TMPDIR": str(tmp_path)}
+    where = subprocess.run(
+        [python, "-c", "import capt; print(capt.__file__)"],
+        cwd=tmp_path,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert where.stdout.startswith(str(site))
+    # without a terraform on this PATH the simulated engine plays
+    done = subprocess.run(
+        [python, "-m", "capt.demo"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a simulation" in done.stdout
+    assert "left: 0 captmachinedeployments" in done.stdout
