@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONTROLLERS = (
     "captcluster",
+    "captcontrolplane",
     "captmachine",
     "captmachinedeployment",
     "captmachineset",
@@ -34,7 +35,10 @@ CONTROLLERS = (
 )
 """What `--enable-controller` takes one by one."""
 
-GROUPS = {"infrastructure": frozenset(CONTROLLERS)}
+GROUPS = {
+    "infrastructure": frozenset(CONTROLLERS) - {"captcontrolplane"},
+    "control-plane": frozenset({"captcontrolplane"}),
+}
 """What `--enable-controller` takes as a name for several: the Go original's names."""
 
 Engine = Literal["external", "terraform", "simulated"]
@@ -220,7 +224,7 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
     for flag in ("metrics_bind_address", "health_probe_bind_address"):
         if (address := getattr(flags, flag)) is not None and not _is_bind_address(address):
             parser.error(f"--{flag.replace('_', '-')}: {address!r} is not HOST:PORT, :PORT or 0")
-    chosen = flags.enable_controller or ["infrastructure"]
+    chosen = flags.enable_controller or [*GROUPS]
     return Options(
         kubeconfig=flags.kubeconfig,
         context=flags.context,

@@ -23,8 +23,8 @@ def add_to(
 
     Args:
         manager: What runs them; not yet started.
-        enabled: Names of the controllers to add: `captcluster`, `captmachine`, `captmachinedeployment`,
-            `captmachineset`, `workspacetemplate`, `workspacetemplateapply`.
+        enabled: Names of the controllers to add: `captcluster`, `captcontrolplane`, `captmachine`,
+            `captmachinedeployment`, `captmachineset`, `workspacetemplate`, `workspacetemplateapply`.
         cross_namespace: True lets objects refer to those of other namespaces without the target's consent.
         watch_filter: Mind only objects whose label `cluster.x-k8s.io/watch-filter`, or that of an object which
             controls them, has this value; "" for all objects.
@@ -35,6 +35,7 @@ def add_to(
     # here, so that a module of rules (a planner, names) can be imported without the machinery that runs it
     from capt.controllers import (
         cluster,
+        control_plane,
         machine,
         machine_deployment,
         machine_set,
@@ -48,6 +49,7 @@ def add_to(
 
     makers: dict[str, Callable[[], Controller]] = {
         "captcluster": lambda: cluster.controller(manager),
+        "captcontrolplane": lambda: control_plane.controller(manager),
         "captmachine": lambda: machine.controller(manager, cross_namespace=cross_namespace),
         "captmachinedeployment": lambda: machine_deployment.controller(manager),
         "captmachineset": lambda: machine_set.controller(manager),

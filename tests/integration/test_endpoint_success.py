@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from capt import controllers
 from capt.api import CAPTControlPlane
-from capt.controllers import control_plane
 from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE, SECRET
 from capt.demo.core import EDITIONS
 from capt.demo.core.unstructured import Unstructured
@@ -90,7 +90,7 @@ async def live(cluster: Cluster, namespace: str, chaos: Chaos, done: asyncio.Eve
         manager = Manager(
             cluster.config, options, transport=ChaoticTransport(transport, chaos), clock=FastClock(FAST)
         )
-        manager.add(control_plane.controller(manager))
+        controllers.add_to(manager, enabled=frozenset({"captcontrolplane"}))
         tasks = [
             asyncio.ensure_future(each)
             for each in (manager.run(asyncio.Event()), chaos.died.wait(), done.wait())

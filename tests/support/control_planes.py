@@ -11,7 +11,6 @@ from typing import Any
 
 from capt import controllers, terraform
 from capt.api import CAPTControlPlane, Event, Secret
-from capt.controllers import control_plane
 from capt.controllers.kinds import (
     CAPT_CLUSTER,
     CAPT_CONTROL_PLANE,
@@ -29,7 +28,7 @@ NAME = "prod"
 HOST = "0123456789abcdef.gr7.us-west-2.eks.amazonaws.com"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 CA = base64.b64encode(PEM.encode()).decode()
-ENABLED = frozenset({"workspacetemplate", "workspacetemplateapply"})
+ENABLED = frozenset({"captcontrolplane", "workspacetemplate", "workspacetemplateapply"})
 
 INPUTS = "\n".join(
     f'variable "{name}" {{\n  type = any\n  default = null\n}}'
@@ -121,7 +120,6 @@ class World:
         """Run the control plane's controller and what it stands on until the block ends."""
         manager = Manager(self.cluster.config, QUIET, transport=transport, clock=clock)
         controllers.add_to(manager, enabled=ENABLED)
-        manager.add(control_plane.controller(manager))
         if engine:
             terraform.add_to(
                 manager, engine="simulated", data_dir=self.cluster.data_dir, simulation=simulation
