@@ -8,13 +8,16 @@ DEV    := $(VENV)/.dev-ready
 AUDIT  := $(VENV)/.audit
 PYTEST := $(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
 
-.PHONY: help demo test envtest test-envtest lint format crds rbac clean
+.PHONY: help demo demo-cluster test envtest test-envtest lint format crds rbac clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(RUN) ## three machines from one manifest, a rolling update, and nothing left behind
 	@$(BIN)/python -m capt.demo
+
+demo-cluster: $(RUN) ## a whole cluster, from its VPC to its machines, and nothing left behind
+	@$(BIN)/python -m capt.demo --cluster
 
 test: $(DEV) ## the whole test suite
 	$(PYTEST)
