@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ from tests.conformance.steps import (
     watch,
 )
 from tests.support.api_client import widget
+
+pytestmark = pytest.mark.envtest
 
 _NUMBERS = itertools.count()
 _PATIENCE = 15.0

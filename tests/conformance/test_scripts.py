@@ -14,6 +14,8 @@ from tests.conformance.player import Entry, play
 from tests.conformance.servers import Servers
 from tests.conformance.steps import Script
 
+pytestmark = pytest.mark.envtest
+
 
 def compare(concern: str, script: Script, real: list[Entry], embedded: list[Entry]) -> list[str]:
     """The differences between two transcripts that are not known ones, in lines to read."""
