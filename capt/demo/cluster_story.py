@@ -57,6 +57,8 @@ _KINDS: dict[str, Kind[Any]] = {
         for kind in (TEMPLATE, CAPT_CLUSTER, CAPT_CONTROL_PLANE, MACHINE, MACHINE_DEPLOYMENT)
     },
 }
+_COLLECTOR_SECONDS = 15.0
+_POLL_SECONDS = 0.2
 _SAMPLES = Path("samples") / "cluster"
 
 
@@ -88,7 +90,7 @@ async def _play(stage: Stage[ClusterTree]) -> None:
     await _delete(stage)
     for kind, name in templates:
         await stage.client.delete(kind, _NAMESPACE, name)
-    await _prove_empty(stage)
+    await _prove_empty(stage, SystemClock())
 
 
 @contextlib.asynccontextmanager
@@ -170,9 +172,18 @@ async def _delete(stage: Stage[ClusterTree]) -> None:
         raise StoryError("; ".join(sorted(out_of_order)))
 
 
-async def _prove_empty(stage: Stage[ClusterTree]) -> None:
-    counted: tuple[Kind[Any], ...] = (*_WATCHED, TEMPLATE, SECRET)
-    left = {kind.resource.plural: len(await stage.client.list_live(kind, _NAMESPACE)) for kind in counted}
+async def _prove_empty(stage: Stage[ClusterTree], clock: SystemClock) -> None:
+    left = await _left(stage.client)
+    # the garbage collector takes the Secrets of a control plane a moment after it
+    deadline = clock.monotonic() + _COLLECTOR_SECONDS
+    while any(left.values()) and clock.monotonic() < deadline:
+        await clock.sleep(_POLL_SECONDS)
+        left = await _left(stage.client)
     stage.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))
     if any(left.values()):
         raise StoryError("something was left behind")
+
+
+async def _left(client: Client) -> dict[str, int]:
+    counted: tuple[Kind[Any], ...] = (*_WATCHED, TEMPLATE, SECRET)
+    return {kind.resource.plural: len(await client.list_live(kind, _NAMESPACE)) for kind in counted}
