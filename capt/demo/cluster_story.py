@@ -57,7 +57,8 @@ _KINDS: dict[str, Kind[Any]] = {
         for kind in (TEMPLATE, CAPT_CLUSTER, CAPT_CONTROL_PLANE, MACHINE, MACHINE_DEPLOYMENT)
     },
 }
-_COLLECTOR_SECONDS = 15.0
+# Kubernetes' garbage collector learns of new kinds every 30 s, and keeps what their objects own until then
+_COLLECTOR_SECONDS = 40.0
 _POLL_SECONDS = 0.2
 _SAMPLES = Path("samples") / "cluster"
 
@@ -174,14 +175,15 @@ async def _delete(stage: Stage[ClusterTree]) -> None:
 
 async def _prove_empty(stage: Stage[ClusterTree], clock: SystemClock) -> None:
     left = await _left(stage.client)
-    # the garbage collector takes the Secrets of a control plane a moment after it
     deadline = clock.monotonic() + _COLLECTOR_SECONDS
     while any(left.values()) and clock.monotonic() < deadline:
         await clock.sleep(_POLL_SECONDS)
         left = await _left(stage.client)
     stage.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))
     if any(left.values()):
-        raise StoryError("something was left behind")
+        raise StoryError(
+            "left behind: " + ", ".join(f"{count} {plural}" for plural, count in left.items() if count)
+        )
 
 
 async def _left(client: Client) -> dict[str, int]:
