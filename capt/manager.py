@@ -238,13 +238,21 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         leader_elect=flags.leader_elect == "true",
         leader_election_id=flags.leader_election_id,
         leader_election_namespace=flags.leader_election_namespace,
-        metrics_bind_address=flags.metrics_bind_address or ("127.0.0.1:0" if flags.embedded else ":8080"),
-        health_probe_bind_address=flags.health_probe_bind_address
-        or ("127.0.0.1:0" if flags.embedded else ":8081"),
+        metrics_bind_address=_address(
+            flags.metrics_bind_address, "127.0.0.1:0" if flags.embedded else ":8080"
+        ),
+        health_probe_bind_address=_address(
+            flags.health_probe_bind_address, "127.0.0.1:0" if flags.embedded else ":8081"
+        ),
         allow_cross_namespace_templates=flags.allow_cross_namespace_templates,
         log_format=flags.log_format or ("console" if sys.stderr.isatty() else "json"),
         log_level=flags.log_level,
     )
+
+
+def _address(given: str | None, default: str) -> str:
+    # "" is an answer: serve nowhere
+    return default if given is None else given
 
 
 def _is_bind_address(address: str) -> bool:

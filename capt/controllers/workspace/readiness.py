@@ -120,11 +120,15 @@ def _doubt(
     settle: float,
 ) -> float | None:
     """Return None if the conditions are about the current spec, else the seconds until they are believed (0: never)."""
-    seen = [c.observed_generation for c in conditions if c is not None and c.observed_generation]
-    if not seen and workspace.status.observed_generation:
-        seen = [workspace.status.observed_generation]
+    ready, synced = conditions
+    seen = (
+        # every run ends with a new Synced; Ready keeps the generation of the run that changed it last
+        synced.observed_generation
+        or (ready.observed_generation if ready is not None else None)
+        or workspace.status.observed_generation
+    )
     if seen:
-        return None if min(seen) >= (workspace.metadata.generation or 0) else 0.0
+        return None if seen >= (workspace.metadata.generation or 0) else 0.0
     annotations = workspace.metadata.annotations
     before = annotations.get(STATUS_BEFORE_ANNOTATION)
     if before is None or before != status_digest(workspace.status):

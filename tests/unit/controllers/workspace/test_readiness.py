@@ -54,6 +54,18 @@ def test_age_on_synced_only(synced: int, state: State) -> None:
     assert assess(workspace(status=status, metadata={"generation": 2}), now=NOW).state is state
 
 
+@pytest.mark.parametrize(("synced", "state"), [("False", State.FAILED), ("True", State.AVAILABLE)])
+def test_ready_of_an_earlier_run(synced: str, state: State) -> None:
+    """A run that leaves Ready as it was ends all the same: its Synced is about the current generation."""
+    status = {
+        "conditions": [
+            condition("Ready", "True", observedGeneration=1),
+            condition("Synced", synced, observedGeneration=2),
+        ]
+    }
+    assert assess(workspace(status=status, metadata={"generation": 2}), now=NOW).state is state
+
+
 @pytest.mark.parametrize(("observed", "state"), [(1, State.APPLYING), (2, State.AVAILABLE)])
 def test_age_on_the_status(observed: int, state: State) -> None:
     """A provider that sets observedGeneration on the status alone is believed too."""
