@@ -29,14 +29,13 @@ def _quiet_logs() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> object:
-    """Turn the skip of a test whose tool is required into a failure."""
+    """Turn the skip of a test into a failure, if all that it needs is required to be here."""
     report = yield
-    missing = sorted(REQUIRED & {mark.name for mark in item.iter_markers()})
-    if missing and report.skipped:
+    report.tools = sorted(TOOLS.keys() & {mark.name for mark in item.iter_markers()})
+    if report.skipped and report.tools and REQUIRED.issuperset(report.tools):
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
-        report.longrepr = f"{why}, and CAPT_TEST_REQUIRE asks for {', '.join(missing)}"
-    report.tools = [mark.name for mark in item.iter_markers() if mark.name in TOOLS]
+        report.longrepr = f"{why}, and CAPT_TEST_REQUIRE asks for {', '.join(report.tools)}"
     return report
 
 

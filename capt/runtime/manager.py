@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -253,7 +254,7 @@ class Manager:
             background = [
                 tasks.create_task(self._follow(stop), name="stop"),
                 tasks.create_task(self._measure_lag(), name="event loop lag"),
-                tasks.create_task(self._guard("event recorder", self._events.run()), name="event recorder"),
+                tasks.create_task(self._guard("event recorder", self._events.run), name="event recorder"),
             ]
             async with self.informers, AsyncExitStack() as watches:
                 await self._watch_all(watches)
@@ -304,7 +305,8 @@ class Manager:
                 if self._elector is None:
                     await self._lead()
                 else:
-                    await self._guard("leader election", self._elector.run(self._lead, self._stopping))
+                    elect = partial(self._elector.run, self._lead, self._stopping)
+                    await self._guard("leader election", elect)
                     await self._stopping.wait()
             finally:
                 leader_ended.set()
@@ -328,12 +330,12 @@ class Manager:
                     )
                     loops.append(loop)
                     group.create_task(
-                        self._guard(f"controller {controller.name}", loop.run()), name=controller.name
+                        self._guard(f"controller {controller.name}", loop.run), name=controller.name
                     )
             for runnable in self._runnables:
                 if runnable.leader is leader:
                     task = group.create_task(
-                        self._guard(f"runnable {runnable.name}", runnable.run()), name=runnable.name
+                        self._guard(f"runnable {runnable.name}", runnable.run), name=runnable.name
                     )
                     runnables.append(task)
             await stop.wait()
@@ -342,13 +344,13 @@ class Manager:
             for task in runnables:
                 task.cancel()
 
-    async def _guard(self, name: str, work: Awaitable[None]) -> None:
+    async def _guard(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a part; its failure stops the manager instead of cancelling its neighbours."""
         task = asyncio.current_task()
         assert task is not None
         self._running[task] = name
         try:
-            await work
+            await work()  # not before: a task that is cancelled before its first step awaits nothing
         except Exception as error:  # noqa: BLE001 - run() raises it, after everything has stopped in order
             self._fail(name, error)
         finally:

@@ -454,3 +454,21 @@ class TestLeadership:
             assert api.all("leases")[0]["spec"]["holderIdentity"] == "me"
             gate.set()
         assert api.all("leases")[0]["spec"]["holderIdentity"] == ""
+
+
+async def test_a_part_that_is_cancelled_before_its_first_step_was_never_begun():
+    """Otherwise Python warns, at some later moment, of a coroutine that nobody awaited."""
+    begun = []
+
+    def work():
+        begun.append(True)
+        return asyncio.sleep(0)
+
+    subject = manager(MemoryApi())
+    subject.add_runnable("follower", work)
+    task = asyncio.create_task(subject._run_members(leader=True, stop=asyncio.Event()))
+    await asyncio.sleep(0)  # the group has made the member's task, which has not run yet
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert begun == []
