@@ -17,7 +17,11 @@ from capt.runtime import HttpTransport, SystemClock
 from capt.runtime.conditions import find_condition
 from capt.terraform import Simulation
 from capt.terraform.conduct import Generations
-from tests.integration.test_workspace_chain import (
+from tests.support.chain import TERRAFORM_NAMESPACED
+from tests.support.cluster import NAMESPACE, Cluster
+from tests.support.fast_clock import FastClock
+from tests.support.neutral_provider import WORKSPACE, neutral_provider
+from tests.support.workspace_chain import (
     apply_of,
     chain,
     get,
@@ -30,10 +34,6 @@ from tests.integration.test_workspace_chain import (
     until_reason,
     workspace_of,
 )
-from tests.support.chain import TERRAFORM_NAMESPACED
-from tests.support.cluster import NAMESPACE, Cluster
-from tests.support.fast_clock import FastClock
-from tests.support.neutral_provider import WORKSPACE, neutral_provider
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MODULE = """
