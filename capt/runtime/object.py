@@ -177,10 +177,14 @@ def _without_managed_fields(raw: bytes, value: bytes) -> bytes:
         start < 0
         or raw.find(_MANAGED_FIELDS, end) >= 0
         or not raw.startswith(value, start + len(_MANAGED_FIELDS))
-        or raw[end : end + 1] != b","
     ):
         return _stripped(raw)
-    return raw[:start] + raw[end + 1 :]
+    # one comma goes along: custom resources have members behind it (by the alphabet), built-in kinds before it
+    if raw.startswith(b",", end):
+        return raw[:start] + raw[end + 1 :]
+    if raw.startswith(b"}", end) and raw.startswith(b",", start - 1):
+        return raw[: start - 1] + raw[end:]
+    return _stripped(raw)
 
 
 def _stripped(raw: bytes) -> bytes:

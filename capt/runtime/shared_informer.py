@@ -253,7 +253,8 @@ class Informer:
             changes = self.store.remove(obj)
         for change in changes:
             self._deliver(change)
-        self.own_writes.observe(obj.key)
+        if self.own_writes:
+            self.own_writes.observe(obj.key)
 
     def skip(self, error: UndecodableError) -> None:
         """Count and log what could not be decoded."""

@@ -77,6 +77,8 @@ class Draft:
         namespace[obj.key.name] = obj
         self.size += len(obj.raw)
         for name in self.buckets:
+            if name == OWNER_INDEX and old is not None and old.owners is obj.owners:
+                continue  # equal owner references are one tuple, and hardly ever change
             before = () if old is None else self._values(name, old)
             after = self._values(name, obj)
             if before != after:

@@ -110,3 +110,19 @@ def test_objects_are_read_only():
         obj.labels["x"] = "z"
     obj.decode()["metadata"]["name"] = "b"
     assert obj.decode()["metadata"]["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    "members", [("name", "managedFields"), ("managedFields",), ("a", "managedFields", "name")]
+)
+def test_managed_fields_are_dropped_wherever_they_stand(members):
+    """Custom resources have members behind managedFields, built-in kinds before it: the comma next to it goes along."""
+    meta = {"name": "a", "resourceVersion": "1", "a": 1, "managedFields": [{"manager": "x"}]}
+    ordered = {name: meta[name] for name in members}
+    content = {
+        "kind": "Thing",
+        "metadata": {**{k: v for k, v in meta.items() if k not in members}, **ordered},
+    }
+    raw = parse_object(json.dumps(content, separators=(",", ":")).encode(), THINGS).raw
+    del content["metadata"]["managedFields"]
+    assert raw == json.dumps(content, separators=(",", ":")).encode()
