@@ -50,8 +50,9 @@ async def manager(*, on_end: Callable[[str], object]) -> AsyncIterator[Child]:
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "capt.manager", "--embedded", "--ephemeral", "--log-format", "console"),
-            stdin=asyncio.subprocess.DEVNULL,
+            *("-m", "capt.demo.leashed_manager", "--embedded", "--ephemeral", "--log-format", "console"),
+            # held open, never written to: it ends when this process does, and takes the manager along
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             # Ctrl-C reaches the whole foreground group: the demo stops its child itself, in order
