@@ -58,7 +58,7 @@ def manager_options() -> Options:
 @pytest.mark.kubectl
 @needs_kubectl
 def test_kustomize_accepts_and_keeps_everything() -> None:
-    """`kubectl kustomize manifests/default` composes CRDs, roles and manager, nothing twice, nothing lost."""
+    """B-K05: `kubectl kustomize manifests/default` composes CRDs, roles and manager, nothing twice, nothing lost."""
     built = kustomize(MANIFESTS / "default")
     identities = [identity(document) for document in built]
     assert len(set(identities)) == len(identities)
@@ -81,6 +81,25 @@ def test_another_namespace_takes_an_overlay_of_one_line(tmp_path: Path) -> None:
     check_bindings(built)
 
 
+def test_the_default_makes_templates_immutable() -> None:
+    """What a cluster operator applies puts the policy in force that keeps templates from changing, all kinds of them."""
+    found = documents()
+    policy = one(found, "ValidatingAdmissionPolicy")
+    binding = one(found, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {
+        "policyName": policy["metadata"]["name"],
+        "validationActions": ["Deny"],
+    }
+    guarded = {
+        (group, plural)
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    }
+    templates = [model.RESOURCE for model in KINDS if model.RESOURCE.kind.endswith("Template")]
+    assert guarded == {(each.group, each.plural) for each in templates if each.kind != "WorkspaceTemplate"}
+
+
 def test_every_crd_is_installed() -> None:
     """The list of CRDs names every generated file."""
     listed = yaml.safe_load((MANIFESTS / "crds" / "Kustomization").read_text(encoding="utf-8"))["resources"]
@@ -88,7 +107,7 @@ def test_every_crd_is_installed() -> None:
 
 
 def test_bindings_bind_what_is_there() -> None:
-    """Each binding names a role and a ServiceAccount of these manifests, and the Deployment uses that account."""
+    """B-K08: Each binding names a role and a ServiceAccount of these manifests, and the Deployment uses that account."""
     found = documents()
     check_bindings(found)
     deployment = one(found, "Deployment")
@@ -146,7 +165,7 @@ def test_selectors_select_the_pods() -> None:
 
 
 def test_image_has_the_version_of_the_package() -> None:
-    """The version stands in one place, and everything else agrees with it."""
+    """B-K07: The version stands in one place, and everything else agrees with it."""
     assert manager_container(documents())["image"] == f"capt:{__version__}"
 
 
@@ -175,7 +194,7 @@ def test_pods_outlive_the_orderly_stop() -> None:
 
 
 def test_roles_name_what_they_grant() -> None:
-    """No wildcard stands in any rule, and nothing may escalate."""
+    """B-K03: No wildcard stands in any rule, and nothing may escalate."""
     for rule in rules("ClusterRole") + rules("Role"):
         for key in ("apiGroups", "resources", "verbs"):
             assert "*" not in rule[key]
@@ -196,12 +215,12 @@ def test_the_manager_may_watch_its_kinds_and_write_their_status() -> None:
 
 
 def test_secrets_can_be_looked_up_but_not_listed() -> None:
-    """Somebody who takes over the manager's account cannot enumerate secrets."""
+    """B-P40: Somebody who takes over the manager's account cannot enumerate secrets."""
     assert verbs("", "secrets").isdisjoint({"list", "watch"})
 
 
 def test_only_the_lease_of_this_manager_is_open_to_it() -> None:
-    """The Lease that leader election uses by default is named in the Role; creating cannot be bound to a name."""
+    """B-K18: The Lease that leader election uses by default is named in the Role; creating cannot be bound to a name."""
     lease = manager_options().leader_election_id
     leases = [rule for rule in rules("Role") if "leases" in rule["resources"]]
     for rule in leases:
@@ -213,7 +232,7 @@ def test_only_the_lease_of_this_manager_is_open_to_it() -> None:
 @needs_kubectl
 @pytest.mark.parametrize("overlay", ["namespaced", "terraform"])
 def test_overlays_keep_what_default_promises(overlay: str) -> None:
-    """The manager accepts the arguments of each overlay, every binding binds, and every volume is there."""
+    """B-K17: The manager accepts the arguments of each overlay, every binding binds, and every volume is there."""
     built = kustomize(MANIFESTS / overlay)
     check_bindings(built)
     options = parse(manager_container(built)["args"])
