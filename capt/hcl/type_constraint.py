@@ -9,30 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from capt.hcl.unification import ANY, Type, unified
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Type:
-    """One type: its name, and what it is made of.
-
-    Attributes:
-        name: keyword of Terraform's type language.
-        element: of a list, set or map.
-        items: of a tuple.
-        attributes: of an object.
-        optional: attributes of an object that may be absent.
-    """
-
-    name: str
-    element: _Type | None = None
-    items: tuple[_Type, ...] = ()
-    attributes: Mapping[str, _Type] = field(default_factory=dict)
-    optional: frozenset[str] = frozenset()
-
-
-_ANY: Final = _Type(name="any")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _TOKEN: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z_][\w-]*|[(){}\[\],=:]|[^\s(){}\[\],=:"]+)')
 _OPENING: Final = frozenset("([{")
@@ -48,15 +28,26 @@ def mismatch(value: Any, constraint: str) -> str | None:
         constraint: the type expression of a ``variable`` block; "" for none.
     """
     try:
-        wanted = _Parser(constraint).type() if constraint else _ANY
+        wanted = _Parser(constraint).type() if constraint else ANY
     except _NotUnderstoodError:
         return None
-    return _mismatch(value, wanted, "")
+    try:
+        _converted(value, wanted, "")
+    except _UnfitError as unfit:
+        return str(unfit)
+    return None
 
 
-def _mismatch(value: Any, wanted: _Type, path: str) -> str | None:
-    if value is None or wanted.name == "any":
-        return None
+def _converted(value: Any, wanted: Type, path: str) -> Type:
+    """Return the type that a value has once it is converted.
+
+    Raises:
+        _UnfitError: there is no such conversion.
+    """
+    if wanted.name == "any":
+        return _of_value(value)
+    if value is None:
+        return wanted
     match wanted.name:
         case "string" | "number" | "bool":
             fits = _primitive_fits(value, wanted.name)
@@ -66,34 +57,81 @@ def _mismatch(value: Any, wanted: _Type, path: str) -> str | None:
             fits = isinstance(value, list) and len(value) == len(wanted.items)
         case _:
             fits = isinstance(value, Mapping)
+    where = f"at {path} " if path else ""
     if not fits:
-        where = f"at {path} " if path else ""
-        return f"{where}{_described(wanted)} is wanted, {_described_value(value)} is given"
-    return next((wrong for part in _parts(value, wanted, path) if (wrong := part)), None)
-
-
-def _parts(value: Any, wanted: _Type, path: str) -> list[str | None]:
+        message = f"{where}{_described(wanted)} is wanted, {_described_value(value)} is given"
+        raise _UnfitError(message)
     match wanted.name:
         case "list" | "set" if wanted.element:
-            return [_mismatch(item, wanted.element, f"{path}[{index}]") for index, item in enumerate(value)]
+            items = [_converted(item, wanted.element, f"{path}[{index}]") for index, item in enumerate(value)]
+            return _collection(wanted, items, where)
         case "map" if wanted.element:
-            return [_mismatch(item, wanted.element, f"{path}[{name!r}]") for name, item in value.items()]
+            items = [_converted(item, wanted.element, f"{path}[{name!r}]") for name, item in value.items()]
+            return _collection(wanted, items, where)
         case "tuple":
             pairs = zip(value, wanted.items, strict=True)
-            return [_mismatch(item, each, f"{path}[{index}]") for index, (item, each) in enumerate(pairs)]
+            items = [_converted(item, each, f"{path}[{index}]") for index, (item, each) in enumerate(pairs)]
+            return Type(name="tuple", items=tuple(items))
         case "object":
-            lacking = sorted(wanted.attributes.keys() - value.keys() - wanted.optional)
-            where = f"at {path} " if path else ""
-            return [
-                *(f"{where}attribute {name!r} is required" for name in lacking),
-                *(
-                    _mismatch(value[name], each, f"{path}.{name}")
-                    for name, each in wanted.attributes.items()
-                    if name in value
-                ),
-            ]
+            return _object(value, wanted, path)
         case _:
-            return []
+            return wanted
+
+
+def _collection(wanted: Type, elements: list[Type], where: str) -> Type:
+    """Return the type of a collection that has these elements: they must have one type in common."""
+    if wanted.element is None or not elements:
+        return wanted
+    common = _common(wanted, elements)
+    if common is None:
+        message = f"{where}{_described(wanted)} whose elements have one type is wanted, they have several"
+        raise _UnfitError(message)
+    return Type(name=wanted.name, element=common)
+
+
+def _common(wanted: Type, elements: list[Type]) -> Type | None:
+    if wanted.name == "set" and wanted.element != ANY:
+        # what a set holds is converted one by one, and must come out alike
+        return elements[0] if _alike(elements) else None
+    known = [each for each in elements if each != ANY]
+    if wanted.name == "map" and wanted.element == ANY and known and _alike(known):
+        # in this one place null takes the structure of its neighbours
+        return known[0]
+    return unified(elements)
+
+
+def _alike(types: list[Type]) -> bool:
+    return all(each == types[0] for each in types)
+
+
+def _object(value: Mapping[str, Any], wanted: Type, path: str) -> Type:
+    lacking = sorted(wanted.attributes.keys() - value.keys() - wanted.optional)
+    if lacking:
+        where = f"at {path} " if path else ""
+        message = f"{where}attribute {lacking[0]!r} is required"
+        raise _UnfitError(message)
+    attributes = {
+        name: _converted(value[name], each, f"{path}.{name}") if name in value else each
+        for name, each in wanted.attributes.items()
+    }
+    return Type(name="object", attributes=attributes)
+
+
+def _of_value(value: Any) -> Type:
+    """Return the type that a JSON value has by itself."""
+    match value:
+        case None:
+            return ANY
+        case bool():
+            return Type(name="bool")
+        case int() | float():
+            return Type(name="number")
+        case str():
+            return Type(name="string")
+        case list():
+            return Type(name="tuple", items=tuple(map(_of_value, value)))
+        case _:
+            return Type(name="object", attributes={name: _of_value(item) for name, item in value.items()})
 
 
 def _primitive_fits(value: Any, name: str) -> bool:
@@ -112,7 +150,7 @@ def _spells_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
-def _described(wanted: _Type) -> str:
+def _described(wanted: Type) -> str:
     if wanted.name == "tuple":
         return f"a tuple of {len(wanted.items)}"
     article = "an" if wanted.name == "object" else "a"
@@ -133,6 +171,10 @@ def _described_value(value: Any) -> str:
             return "an object"
 
 
+class _UnfitError(Exception):
+    """The value has no conversion; the text says why."""
+
+
 class _NotUnderstoodError(Exception):
     """The text is no type that we know."""
 
@@ -144,24 +186,24 @@ class _Parser:
         self._tokens = _TOKEN.findall(text)
         self._at = 0
 
-    def type(self) -> _Type:
+    def type(self) -> Type:
         """Read the expression, all of it."""
         found = self._type()
         if self._at != len(self._tokens):
             raise _NotUnderstoodError
         return found
 
-    def _type(self) -> _Type:
+    def _type(self) -> Type:
         name = self._next()
         if name in {"any", "string", "number", "bool"}:
-            return _Type(name=name)
+            return Type(name=name)
         if name in _COLLECTIONS:
             if self._peek() != "(":
-                return _Type(name=name, element=_ANY)
+                return Type(name=name, element=ANY)
             self._expect("(")
             element = self._type()
             self._expect(")")
-            return _Type(name=name, element=element)
+            return Type(name=name, element=element)
         if name == "tuple":
             self._expect("(")
             self._expect("[")
@@ -171,15 +213,15 @@ class _Parser:
                 self._skip(",")
             self._expect("]")
             self._expect(")")
-            return _Type(name=name, items=tuple(items))
+            return Type(name=name, items=tuple(items))
         if name == "object":
             return self._object()
         raise _NotUnderstoodError
 
-    def _object(self) -> _Type:
+    def _object(self) -> Type:
         self._expect("(")
         self._expect("{")
-        attributes: dict[str, _Type] = {}
+        attributes: dict[str, Type] = {}
         optional: set[str] = set()
         while self._peek() != "}":
             name = self._next().strip('"')
@@ -193,9 +235,9 @@ class _Parser:
             self._skip(",")
         self._expect("}")
         self._expect(")")
-        return _Type(name="object", attributes=attributes, optional=frozenset(optional))
+        return Type(name="object", attributes=attributes, optional=frozenset(optional))
 
-    def _optional(self) -> _Type:
+    def _optional(self) -> Type:
         self._expect("optional")
         self._expect("(")
         found = self._type()
