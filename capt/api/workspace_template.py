@@ -123,7 +123,8 @@ class WorkspaceTemplate(ApiObject):
         plural="workspacetemplates",
         short_names=("wtemplate",),
         categories=(*CATEGORIES, "terraform"),
-        crd_labels=CRD_LABELS,
+        # no Cluster owns a template, so `clusterctl move` takes it along by label only (contract rule F12)
+        crd_labels=(*CRD_LABELS, ("clusterctl.cluster.x-k8s.io/move", "")),
         columns=(
             Column("Workspace", ".status.workspaceName", "string", "Kept for compatibility.", priority=1),
             Column(

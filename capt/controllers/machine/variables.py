@@ -5,7 +5,7 @@ so that a map reaches Terraform as a map. Names are snake_case. `version` is `ku
 Terraform keeps the name to itself; enumerations are spelled as AWS and its Terraform provider spell them.
 
 What wins, if several set one variable: the machine's own `values`, its `variables`, its fields, the outputs
-of its node group.
+of its node group, the cluster of its label.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from capt.api import CaptMachine, NodeGroupConfig
+from capt.controllers import names
 from capt.controllers.in_place import instance_types
 from capt.controllers.machine.node_group import NodeGroup, group_name
 from capt.controllers.manifest import to_manifest
@@ -61,7 +62,9 @@ def machine_variables(machine: CaptMachine, group: NodeGroup | None) -> Variable
         if types:
             values["instance_types"] = list(types)
     outputs = to_manifest(group.machine.status).get("outputs", {}) if group is not None else {}
+    cluster = machine.metadata.labels.get(names.CLUSTER_NAME_LABEL)
     layers: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("variables", {"cluster_name": cluster} if cluster else {}),
         ("values", outputs),
         ("variables", strings),
         ("values", values),

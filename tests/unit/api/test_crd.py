@@ -23,6 +23,7 @@ from capt.api import (
 from capt.api.crd import definition
 from hack import generate_crds
 
+MOVE_LABEL = "clusterctl.cluster.x-k8s.io/move"
 ALL = (*KINDS, Workspace, *CLUSTER_EDITIONS)
 RECONCILED = tuple(model for model in (*KINDS, Workspace) if "status" in model.model_fields)
 
@@ -53,7 +54,7 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
 
 
 def test_manifests_are_fresh(capsys):
-    """The committed CRDs are what the models say; `make crds` writes them."""
+    """B-K12: The committed CRDs are what the models say; `make crds` writes them."""
     assert generate_crds.main(["--check"]) == 0, capsys.readouterr().err
 
 
@@ -172,12 +173,12 @@ def test_what_columns_show_exists(model):
 
 @by_own_kind
 def test_cluster_api_finds_the_kind(model):
-    """Labels name the contract versions, and `kubectl get cluster-api` lists the kind."""
+    """B-K02: Labels name the contract versions, and `kubectl get cluster-api` lists the kind."""
     generated = definition(model)
 
-    assert generated["metadata"]["labels"] == {
-        "cluster.x-k8s.io/v1beta1": "v1beta1",
-        "cluster.x-k8s.io/v1beta2": "v1beta1",
+    assert generated["metadata"]["labels"].items() >= {
+        ("cluster.x-k8s.io/v1beta1", "v1beta1"),
+        ("cluster.x-k8s.io/v1beta2", "v1beta1"),
     }
     assert {"cluster-api", "capt"} <= set(generated["spec"]["names"]["categories"])
     assert generated["spec"]["scope"] == "Namespaced"
@@ -214,8 +215,15 @@ def test_columns_of_clusters_and_control_planes_are_those_of_seed_003():
     assert shown(CAPTControlPlane) == ["READY", "PHASE", "VERSION", "ENDPOINT", "AGE"]
 
 
+def test_templates_move_with_the_clusters_of_their_namespace():
+    """F12, B-K24: `clusterctl move` follows owners; what no Cluster owns it takes along by a label of its definition."""
+    moved = [model.RESOURCE.kind for model in KINDS if MOVE_LABEL in definition(model)["metadata"]["labels"]]
+
+    assert moved == ["WorkspaceTemplate"]
+
+
 def test_kinds_lie_where_cluster_api_looks_for_them():
-    """A4: the CRD is named after the kind, lower-case plural and group; only the original's spelling cannot be."""
+    """A4, B-T01: the CRD is named after the kind, lower-case plural and group; only the original's spelling cannot be."""
     off = [model for model in KINDS if model.RESOURCE.plural.removesuffix("s") != model.RESOURCE.kind.lower()]
 
     assert [model.__name__ for model in off] == ["WorkspaceTemplateApply", "CaptControlPlaneTemplate"]
@@ -234,7 +242,7 @@ def test_one_definition_of_cluster_serves_one_version():
 
 @by((CaptMachineSet, CaptMachineDeployment))
 def test_scale_has_a_selector(model):
-    """`kubectl scale` and the horizontal autoscaler find replicas and selector."""
+    """B-M30: `kubectl scale` and the horizontal autoscaler find replicas and selector."""
     assert version(model)["subresources"]["scale"] == {
         "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",

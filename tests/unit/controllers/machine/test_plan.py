@@ -43,9 +43,9 @@ def test_a_new_machine_makes_its_apply():
     assert metadata["labels"] == {names.CLUSTER_NAME_LABEL: "c"}
     assert spec == {
         "templateRef": {"name": "node"},
-        "variables": {"instance_type": "t3.medium", "node_group": "group"},
+        "variables": {"cluster_name": "c", "instance_type": "t3.medium", "node_group": "group"},
         "values": {"labels": {}, "tags": {}},
-        "optionalVariables": ["instance_type", "labels", "node_group", "tags"],
+        "optionalVariables": ["cluster_name", "instance_type", "labels", "node_group", "tags"],
     }
 
 
@@ -64,7 +64,7 @@ def test_what_others_put_into_the_apply_is_left_alone():
 
 
 def test_a_changed_machine_changes_its_apply():
-    """Only what differs is written; a tag that is gone is taken away."""
+    """B-M26: Only what differs is written; a tag that is gone is taken away."""
     apply = stored(machine(spec={**NODE, "tags": {"old": "1"}}))
     changed = machine(spec={**NODE, "tags": {"new": "2"}, "instanceType": "t3.large"})
     plan = plan_apply(observed(changed, apply))

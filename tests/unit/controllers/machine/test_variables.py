@@ -23,10 +23,22 @@ def managed(outputs, config=None):
 
 
 def test_a_node_gets_the_variables_of_seed_000():
-    """Instance type and node group are strings; labels and tags are maps, never text of maps."""
+    """B-M20: Instance type and node group are strings; labels and tags are maps, never text of maps."""
     result = machine_variables(node(labels={"role": "worker"}, tags={"env": "prod"}), None)
     assert result.variables == {"instance_type": "t3.medium", "node_group": "group"}
     assert result.values == {"labels": {"role": "worker"}, "tags": {"env": "prod"}}
+
+
+def test_a_machine_of_a_cluster_is_told_which():
+    """B-M23: the label that a deployment hands down names the cluster; outputs of the group, and the user, win."""
+    labels = {"labels": {"cluster.x-k8s.io/cluster-name": "prod"}}
+    plain = machine("n", spec=NODE, metadata=labels)
+    assert machine_variables(plain, None).variables["cluster_name"] == "prod"
+    assert "cluster_name" in machine_variables(plain, None).optional
+    told = machine_variables(plain, managed({"cluster_name": "of-the-group"}))
+    assert ("cluster_name" in told.variables, told.values["cluster_name"]) == (False, "of-the-group")
+    own = machine("n", spec={**NODE, "variables": {"cluster_name": "mine"}}, metadata=labels)
+    assert machine_variables(own, managed({"cluster_name": "x"})).variables["cluster_name"] == "mine"
 
 
 def test_labels_and_tags_are_always_given():
