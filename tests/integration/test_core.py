@@ -213,7 +213,7 @@ async def _definition(world: World, name: str) -> Unstructured:
 
 
 async def test_a_cluster_of_a_class_gets_clones_of_its_templates(cluster: Cluster) -> None:
-    """The sample ClusterClass works: names, labels, variables and version reach the clones, and later changes too."""
+    """B-T02, B-T03: The sample ClusterClass works: names, labels, variables and version reach the clones, changes too."""
     async with core(cluster, "v1beta2") as edition:
         world = World(cluster, edition)
         kinds = {

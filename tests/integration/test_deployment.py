@@ -102,7 +102,7 @@ async def test_pods_are_admitted_where_the_restricted_standard_rules(
 async def test_the_roles_are_enough(
     fresh: ControlPlane, tmp_path: Path, overlay: str, flags: tuple[str, ...]
 ) -> None:
-    """Under the roles of an overlay a manager brings machines up and takes them down, and is never forbidden anything."""
+    """B-K20: Under the roles of an overlay a manager makes machines and takes them down, and is never forbidden anything."""
     await kubectl(fresh, "apply", "-k", str(MANIFESTS / overlay))
     if overlay == "namespaced":
         # the engine has a role of its own, which this overlay does not bring

@@ -80,7 +80,7 @@ async def policy(cluster: Cluster, plane: ControlPlane | None) -> AsyncIterator[
 async def test_templates_are_immutable_but_for_dry_runs_of_cluster_api(
     policy: Server, api_version: str, plural: str, kind: str, spec: dict[str, Any]
 ) -> None:
-    """D7: a change of spec is refused with what to do instead; metadata, and core's marked dry runs, pass."""
+    """D7, B-M28: a change of spec is refused with what to do instead; metadata, and core's marked dry runs, pass."""
     collection = f"/apis/{api_version}/namespaces/{NAMESPACE}/{plural}"
     body = {
         "apiVersion": api_version,

@@ -71,7 +71,7 @@ def says(
 
 
 async def test_a_node_waits_for_its_group_and_gets_its_outputs(cluster: Cluster) -> None:
-    """A node is made when the group that it names is ready, from the group's outputs."""
+    """B-M22: A node is made when the group that it names is ready, from the group's outputs."""
     async with cluster.manager():
         await cluster.apply(template("node", NODE_MODULE), machine("group", {**GROUP, "nodeGroupConfig": {}}))
         await cluster.observer.until(says(cluster, MACHINE, "group", "WaitingForWorkspace"))
@@ -182,7 +182,7 @@ async def test_on_delete_replaces_what_the_user_deletes(cluster: Cluster) -> Non
 
 
 async def test_a_paused_deployment_scales_and_does_not_roll(cluster: Cluster) -> None:
-    """While paused, replicas are followed and the template is not; resumed, it rolls out."""
+    """B-M13: While paused, replicas are followed and the template is not; resumed, it rolls out."""
     async with cluster.manager():
         await cluster.apply(*samples())
         await cluster.observer.settled(DEPLOYMENT, replicas=3)

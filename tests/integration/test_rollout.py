@@ -61,7 +61,7 @@ async def test_three_machines_from_one_manifest(cluster: Cluster) -> None:
 
 
 async def test_scaling_up_and_down(cluster: Cluster) -> None:
-    """Replicas 3 to 5 to 1 keeps the machines that need not go, and takes their Workspaces with those that do."""
+    """B-M04: Replicas 3 to 5 to 1 keeps the machines that need not go, and takes their Workspaces with those that do."""
     async with cluster.manager():
         await cluster.apply(*samples())
         await cluster.observer.settled(DEPLOYMENT, replicas=3)
@@ -81,7 +81,7 @@ async def test_scaling_up_and_down(cluster: Cluster) -> None:
 async def test_rolling_update_keeps_its_promises(
     cluster: Cluster, surge: int | str, unavailable: int | str
 ) -> None:
-    """No state of a rolling update has too few machines available or too many in existence."""
+    """B-M02: No state of a rolling update has too few machines available or too many in existence."""
     template, deployment = samples()
     deployment["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": surge, "maxUnavailable": unavailable}
     async with cluster.manager():
@@ -104,7 +104,7 @@ async def test_rolling_update_keeps_its_promises(
 
 
 async def test_recreate_waits_until_the_old_machines_are_gone(cluster: Cluster) -> None:
-    """Under Recreate machines of two templates never exist at the same time."""
+    """B-M01: Under Recreate machines of two templates never exist at the same time."""
     template, deployment = samples()
     deployment["spec"]["strategy"] = {"type": "Recreate"}
     mixed: list[set[str | None]] = []
@@ -128,7 +128,7 @@ async def test_recreate_waits_until_the_old_machines_are_gone(cluster: Cluster) 
 
 
 async def test_deletion_takes_everything_with_it(cluster: Cluster) -> None:
-    """Each Workspace goes before its apply, applies before machines, machines before sets, the deployment last."""
+    """B-M21: Each Workspace goes before its apply, applies before machines, machines before sets, the deployment last."""
     async with cluster.manager():
         await cluster.apply(*samples())
         await cluster.observer.settled(DEPLOYMENT, replicas=3)

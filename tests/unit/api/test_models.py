@@ -340,7 +340,7 @@ def requirement(operator, *values):
     ids=["empty", "labels", "in", "notin", "exists", "absent"],
 )
 def test_selector(selector, selects_1, selects_2, selects_none, text):
-    """A selector selects what the API server would select, and its text form says the same."""
+    """B-M07: A selector selects what the API server would select, and its text form says the same."""
     assert [selector.matches({"a": "1"}), selector.matches({"a": "2"}), selector.matches({"b": "1"})] == [
         selects_1,
         selects_2,

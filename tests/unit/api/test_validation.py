@@ -135,7 +135,7 @@ async def test_accepted(api, name, kind, spec):
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
 async def test_refused(api, name, case: Refused):
-    """A bad value is refused with an error that names the field and the rule."""
+    """B-M06, B-C21: A bad value is refused with an error that names the field and the rule."""
     answer = await api.create(case.body(name))
 
     assert answer.status in (400, 422)
@@ -156,7 +156,7 @@ async def test_spec_is_required(api, name, kind):
 
 
 async def test_server_fills_in_the_defaults_of_a_deployment(api, name):
-    """`kubectl get -o yaml` shows what is in force."""
+    """B-M03: `kubectl get -o yaml` shows what is in force."""
     answer = await api.create(manifest("CaptMachineDeployment", {"template": {"spec": NODE}}, name))
 
     assert answer.body["spec"] == {
@@ -288,7 +288,7 @@ async def test_status_takes_conditions_and_outputs_of_any_type(api, name):
 
 
 async def test_a_workspace_of_ours_takes_what_the_provider_takes(api, name):
-    """Our Workspace CRD accepts a provider's object: conditions without a message, observations of the future."""
+    """B-K11: Our Workspace CRD accepts a provider's object: conditions without a message, observations of the future."""
     path = f"/apis/{Workspace.RESOURCE.api_version}/workspaces"
     body = {
         "apiVersion": Workspace.RESOURCE.api_version,

@@ -93,7 +93,7 @@ def test_the_aws_edition_is_of_the_seeds_modules() -> None:
 
 
 def test_objects_are_valid_and_name_templates_that_there_are() -> None:
-    """Every object is one that our models read, and every template reference leads to a template of the samples."""
+    """B-K09, B-K21: Our models read every object, and every template reference leads to a template of the samples."""
     names = {document["metadata"]["name"] for document in documents("local")}
     for document in documents("local", "aws", "v1beta1", "v1beta2", "workers", "class"):
         if document["kind"] == "ClusterClass":
@@ -118,7 +118,7 @@ def test_versions_of_cluster_differ_in_the_cluster_only() -> None:
 
 
 def test_folders_hold_manifests_only() -> None:
-    """`kubectl apply -f` takes each folder as it is."""
+    """B-K13: `kubectl apply -f` takes each folder as it is."""
     folders = {"aws", "local", "v1beta1", "v1beta2", "workers", "class"}
     assert {path.relative_to(SAMPLES).parts[0] for path in SAMPLES.rglob("*") if path.is_file()} == folders
     assert all(Path(path).suffix == ".yaml" for path in SAMPLES.rglob("*") if path.is_file())

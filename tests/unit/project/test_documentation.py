@@ -110,7 +110,7 @@ def test_blocks_have_a_language_that_is_checked() -> None:
 
 @pytest.mark.parametrize("block", blocks("shell"))
 def test_commands_are_such_as_can_be_typed(block: Block) -> None:
-    """Commands name make targets, flags, files and resources that there are."""
+    """B-K15: Commands name make targets, flags, files and resources that there are."""
     for line in block.text.splitlines():
         words = shlex.split(line)
         checks[Path(words[0]).name](words[1:])
@@ -238,7 +238,7 @@ def test_fields_exist() -> None:
 
 
 def test_changelog_knows_the_version() -> None:
-    """The version of the package stands in the changelog, released or in the making."""
+    """B-K23: The version of the package stands in the changelog, released or in the making."""
     assert __version__ in (project.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ OTHERS = Resource(group="example.org", version="v1", kind="Thing", plural="thing
 
 
 def test_roles_are_those_that_the_code_declares(capsys: pytest.CaptureFixture[str]) -> None:
-    """The roles in manifests are what `make rbac` makes of the controllers' declarations."""
+    """B-K04: The roles in manifests are what `make rbac` makes of the controllers' declarations."""
     assert generate_rbac.main(["--check"]) == 0, capsys.readouterr().err
 
 

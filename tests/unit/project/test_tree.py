@@ -31,7 +31,7 @@ REGISTRIES = (
     ],
 )
 def test_tree_is_free_of(what: str, pattern: str) -> None:
-    """The project names no machine and no registry, and holds neither secrets nor loose ends."""
+    """B-K14: The project names no machine and no registry, and holds neither secrets nor loose ends."""
     found = [
         f"{path.relative_to(project.ROOT)}:{number}: {line.strip()}"
         for path in TEXT

@@ -69,7 +69,7 @@ def test_wheel_carries_nothing_else(wheel: zipfile.Path) -> None:
 
 
 def test_wheel_says_what_it_is(wheel: zipfile.Path) -> None:
-    """Version, licence, Python and the README are in the wheel's metadata."""
+    """B-K16: Version, licence, Python and the README are in the wheel's metadata."""
     text = (wheel / f"capt-{__version__}.dist-info" / "METADATA").read_text(encoding="utf-8")
     metadata = HeaderParser().parsestr(text)
     assert metadata["Version"] == __version__

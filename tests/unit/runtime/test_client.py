@@ -274,7 +274,7 @@ async def test_apply_difference_sends_what_differs():
 
 
 async def test_delete():
-    """A delete carries propagation and preconditions; deleting what is not there is False, not an error."""
+    """B-M16: A delete carries propagation and preconditions; deleting what is not there is False, not an error."""
     async with cluster() as run:
         run.answers(answer(status(200)), refusal(404, "NotFound"), refusal(409, "Conflict"))
         assert await run.client.delete(THING, "default", "a", uid="u", propagation="Foreground")

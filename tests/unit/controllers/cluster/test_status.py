@@ -178,7 +178,7 @@ def test_a_conflict_of_names_is_a_failure():
 
 
 def test_before_the_apply_is_there():
-    """The name of what is made is known before it is made."""
+    """B-C13: The name of what is made is known before it is made."""
     reported = told(plan=Create(body={}))
 
     assert reported.status.workspace_template_apply_name == "blue-abc12-vpc"

@@ -61,7 +61,7 @@ def test_the_first_words_are_known_before_anything_happens():
 
 
 def test_ready_with_what_terraform_put_out():
-    """When the Workspace is ready, so is the machine, with instance id, address and outputs, and one event."""
+    """B-M25, B-M27: When the Workspace is ready, so is the machine, with instance id, address and outputs, and one event."""
     outputs = {"instance_id": "i-1", "private_ip": "10.0.0.1", "zone": "a"}
     result = told(apply_with(AVAILABLE, SYNCED, outputs=outputs))
     status = result.status
@@ -94,7 +94,7 @@ def test_the_output_id_is_an_instance_id_of_a_node_only():
     ids=["just changed", "not seen yet", "not synced", "synced unknown yet", "applying", "no status"],
 )
 def test_never_ready_before_the_current_spec_is_applied(apply, plan):
-    """Nothing but a Workspace that is ready and synced for the spec wanted makes a machine ready."""
+    """B-M17: Nothing but a Workspace that is ready and synced for the spec wanted makes a machine ready."""
     result = told(apply, plan, of=machine(ready=100))
     assert not result.status.ready
     assert ready_of(result).status == "False"
@@ -107,7 +107,7 @@ def test_a_missing_template_does_not_make_a_standing_machine_unready():
 
 
 def test_terraforms_error_is_told_once_and_heals():
-    """The error's words are the condition's; each distinct text makes one Warning event; success clears it."""
+    """B-M19: The error's words are the condition's; each distinct text makes one Warning event; success clears it."""
     failed = told(apply_with(*FAILED))
     assert ready_of(failed).reason == "WorkspaceError"
     assert ready_of(failed).message == "Error: no such instance type"
@@ -134,7 +134,7 @@ def test_blocked_machines_say_why():
 
 
 def test_last_transition_time_moves_on_transitions_only():
-    """`lastTransitionTime` is when ready changed last."""
+    """B-M18: `lastTransitionTime` is when ready changed last."""
     first = told(None, Create(body={})).status
     of = machine(status=first.model_dump(by_alias=True, exclude_none=True, mode="json"))
     later = NOW + timedelta(hours=1)

@@ -85,7 +85,7 @@ def test_a_collision_gives_another_name():
 
 
 def test_the_default_selector_is_the_deployments_name():
-    """Without a selector a deployment selects by its own name; with one, by that."""
+    """B-M05: Without a selector a deployment selects by its own name; with one, by that."""
     assert str(effective_selector(deployment("d"))) == "cluster.x-k8s.io/deployment-name=d"
     chosen = deployment(selector={"matchLabels": {"role": "worker"}}, labels={"role": "worker"})
     assert str(effective_selector(chosen)) == "role=worker"

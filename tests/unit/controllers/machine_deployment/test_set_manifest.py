@@ -21,7 +21,7 @@ def made_for(of) -> CaptMachineSet:
 
 
 def test_a_new_set_is_owned_guarded_and_selects_its_own_machines():
-    """A set has owner and finalizer from its first moment, and a selector that no other set shares."""
+    """B-M09: A set has owner and finalizer from its first moment, and a selector that no other set shares."""
     of = deployment(
         labels={"role": "worker"},
         selector={"matchLabels": {"role": "worker"}},

@@ -31,7 +31,7 @@ def reason(status, kind):
 
 
 def test_counts():
-    """Updated counts the current template's machines only; all else sums over the sets."""
+    """B-M11: Updated counts the current template's machines only; all else sums over the sets."""
     new = machine_set("new", replicas=2, status=counts(2, 1, 1))
     old = machine_set("old", spec=OTHER, replicas=2, status=counts(2))
     status = told(deployment(), new, old)
@@ -77,7 +77,7 @@ def test_available_allows_for_max_unavailable(available, expected):
     ids=["the set has not seen its spec", "the set was just changed"],
 )
 def test_never_ready_before_the_current_spec_is_served(new, outcome):
-    """Counts of an earlier spec do not make a deployment Ready."""
+    """B-M12: Counts of an earlier spec do not make a deployment Ready."""
     assert reason(told(deployment(), new, outcome=outcome), "Ready")[0] == "False"
 
 
@@ -91,7 +91,7 @@ def test_paused():
 
 
 def test_progress_deadline():
-    """Without progress for progressDeadlineSeconds the rollout counts as stuck; any progress starts the time anew."""
+    """B-M10: Without progress for progressDeadlineSeconds the rollout counts as stuck; any progress starts the time anew."""
     of = deployment(progressDeadlineSeconds=100)
     stuck = machine_set("new", status=counts(3, 0), age=101)
     assert reason(told(of, stuck), "Progressing") == ("False", "ProgressDeadlineExceeded")

@@ -39,7 +39,7 @@ def test_missing_machines_get_the_lowest_free_names():
 
 
 def test_the_same_question_has_the_same_answer():
-    """A set that forgot what it did asks for the same machines again: no twins."""
+    """B-M08: A set that forgot what it did asks for the same machines again: no twins."""
     owner = machine_set(replicas=50)
     assert plan(owner).create == plan(owner).create
     assert len(set(plan(owner).create)) == 50
@@ -54,7 +54,7 @@ def test_a_machine_on_its_way_out_counts_until_it_is_gone():
 
 
 def test_surplus_machines_go_and_those_already_going_count():
-    """Scaling from three to one with one on its way out deletes one more, not two."""
+    """B-M14: Scaling from three to one with one on its way out deletes one more, not two."""
     owner = machine_set(replicas=1)
     machines = [
         up_to_date("keep", owner, ready=100, age=900),
@@ -131,7 +131,7 @@ def test_summary(count, expected):
 
 
 def test_new_machines_are_owned_guarded_and_labelled():
-    """A machine has owner, finalizer and the labels that its set selects from its first moment."""
+    """B-M31: A machine has owner, finalizer and the labels that its set selects from its first moment."""
     owner = machine_set(labels={"role": "worker"}, metadata={"labels": {names.CLUSTER_NAME_LABEL: "c"}})
     metadata = new_machine(owner, "m")["metadata"]
     assert metadata["finalizers"] == [names.MACHINE_FINALIZER]

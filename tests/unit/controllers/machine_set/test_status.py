@@ -29,7 +29,7 @@ def ready_of(result):
 
 
 def test_counts():
-    """Replicas count all machines; ready and available leave out those on their way out."""
+    """B-M15: Replicas count all machines; ready and available leave out those on their way out."""
     owner = machine_set(replicas=4, labels=LABELS, minReadySeconds=30)
     result = status(
         owner,
