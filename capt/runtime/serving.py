@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -86,8 +85,7 @@ def metrics_app(metrics: Metrics) -> web.Application:
     """Return an application with ``/metrics``."""
 
     async def scrape(_request: web.Request) -> web.Response:
-        body = await asyncio.to_thread(metrics.prepare())
-        return web.Response(body=body, headers={"Content-Type": _TEXT})
+        return web.Response(body=await metrics.text(), headers={"Content-Type": _TEXT})
 
     app = web.Application()
     app.router.add_get("/metrics", scrape)
