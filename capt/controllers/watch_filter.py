@@ -1,7 +1,9 @@
 """Several managers on one cluster: each minds the objects that carry its value of core's label.
 
 An object belongs to a manager when it carries the label itself, or when an object that controls it does: what a
-machine makes is minded by whom the machine is minded, without a label on everything.
+machine makes is minded by whom the machine is minded, without a label on everything. As with other providers the label
+is on the provider's objects: that of a Cluster says which of Cluster API's own managers minds the Cluster, and a
+ClusterClass gives its clones labels of their own.
 """
 
 from __future__ import annotations

@@ -24,11 +24,10 @@ class World:
         self._informers = informers
         self._filter = WatchFilter(informers, OWNERS, "blue")
 
-    def put(self, kind: Kind[Any], *, labels: dict[str, str] | None = None, **owner: Any) -> None:
+    def put(self, kind: Kind[Any], *owners: dict[str, Any], labels: dict[str, str] | None = None) -> None:
         """Put an object of the kind there, named after it."""
         name = kind.resource.kind.lower()
-        owners = [owner] if owner else []
-        metadata = {"uid": f"uid-{name}", "labels": labels or {}, "ownerReferences": owners}
+        metadata = {"uid": f"uid-{name}", "labels": labels or {}, "ownerReferences": list(owners)}
         self._api.put(kind.resource.plural, "ns", name, kind=kind.resource.kind, metadata=metadata)
 
     async def minded(self, kind: Kind[Any]) -> bool:
@@ -71,8 +70,8 @@ async def test_the_label_of_the_object_decides(world, labels, minded):
 async def test_what_an_object_makes_is_minded_with_it(world):
     """An apply of a machine of a set carries no label of its own: that of the set counts."""
     world.put(MACHINE_SET, labels=BLUE)
-    world.put(MACHINE, **owner(MACHINE_SET))
-    world.put(APPLY, **owner(MACHINE))
+    world.put(MACHINE, owner(MACHINE_SET))
+    world.put(APPLY, owner(MACHINE))
 
     assert await world.minded(APPLY)
 
@@ -81,7 +80,7 @@ async def test_what_an_object_makes_is_minded_with_it(world):
 async def test_the_label_of_a_cluster_is_no_providers_business(world, controller):
     """A13: as with other providers the label is on the provider's own objects; that of a Cluster tells core's manager."""
     world.put(CLUSTER, labels=BLUE)
-    world.put(CAPT_CLUSTER, **owner(CLUSTER, controller=controller))
+    world.put(CAPT_CLUSTER, owner(CLUSTER, controller=controller))
 
     assert not await world.minded(CAPT_CLUSTER)
 
@@ -90,6 +89,6 @@ async def test_the_label_of_a_cluster_is_no_providers_business(world, controller
 async def test_only_the_object_that_controls_it_counts(world, reference):
     """An owner that is gone and was made again under its name, or that merely refers to it, decides nothing."""
     world.put(MACHINE, labels=BLUE)
-    world.put(APPLY, **reference)
+    world.put(APPLY, reference)
 
     assert not await world.minded(APPLY)
