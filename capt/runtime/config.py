@@ -11,8 +11,8 @@ import copy
 import inspect
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token, CA and namespace."""
 
 _EXPIRY_LEEWAY = timedelta(seconds=60)
+
+FileState = tuple[int, int, int] | None
+"""What tells a file from the one that replaces it: inode, time of change, size; ``None`` when there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Endpoint:
         server_hostname: the name that the server's certificate must carry, where it is not the URL's.
         proxy: URL of an HTTP proxy, or "".
         expires: when the credentials run out; ``None`` when nobody said.
+        files: what they were read from (kubeconfig, token, certificates, authority), with the state of each then.
     """
 
     url: str
@@ -45,6 +49,7 @@ class Endpoint:
     server_hostname: str = ""
     proxy: str = ""
     expires: datetime | None = None
+    files: Mapping[Path, FileState] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -54,6 +59,13 @@ class Endpoint:
     def is_stale(self) -> bool:
         """Tell whether the credentials have run out, or will within a minute."""
         return self.expires is not None and datetime.now(UTC) >= self.expires - _EXPIRY_LEEWAY
+
+    def is_replaced(self) -> bool:
+        """Tell whether a file that the credentials came from is another one now; looks at the disk.
+
+        A file that is gone does not count: it is being replaced, and what was read from it still holds.
+        """
+        return any(_state(file) not in {None, state} for file, state in self.files.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +108,7 @@ class ClusterConfig:
             loader = KubeConfigLoader(
                 merger.config, name, config_base_path=None, config_persister=lambda _: merger.save_changes()
             )
-            return await _load(loader, str(path))
+            return await _load(loader, str(path), present)
 
         return cls(source=f"context {name!r} of {path}", namespace=namespace, connect=connect)
 
@@ -142,10 +154,11 @@ class ClusterConfig:
 
             configuration = Configuration()
             try:
+                files = _states([token, service_account / "ca.crt"])
                 InClusterConfigLoader(str(token), str(service_account / "ca.crt")).load_and_set(configuration)
             except (ConfigException, OSError) as error:
                 raise ConfigError(f"service account in {service_account}: {error}") from error
-            return _endpoint(configuration, expires=None)
+            return _endpoint(configuration, expires=None, files=files)
 
         return cls(
             source="the pod's service account",
@@ -220,19 +233,34 @@ def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) 
     raise ConfigError(f"{source} has no {section[:-1]} {name!r} (it has: {known})")
 
 
-async def _load(loader: Any, source: str) -> Endpoint:
+async def _load(loader: Any, source: str, kubeconfigs: Iterable[Path] = ()) -> Endpoint:
     from kubernetes_asyncio.client import Configuration
 
     configuration = Configuration()
+    files = _states(kubeconfigs)  # before they are read: what changes meanwhile is read again
     try:
         await loader.load_and_set(configuration)
-        return _endpoint(configuration, expires=getattr(loader, "exec_plugin_expiry", None))
+        named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+        files |= _states(Path(name) for name in named if name)
+        return _endpoint(configuration, expires=getattr(loader, "exec_plugin_expiry", None), files=files)
     except Exception as error:
         # the loader lets through whatever its parts raise: a plugin that is not there, a JWT that is none, ...
         raise ConfigError(f"{source}: {_one_line(error)}") from error
 
 
-def _endpoint(configuration: Any, expires: datetime | None) -> Endpoint:
+def _states(files: Iterable[Path]) -> dict[Path, FileState]:
+    return {file: _state(file) for file in files}
+
+
+def _state(file: Path) -> FileState:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _endpoint(configuration: Any, expires: datetime | None, files: Mapping[Path, FileState]) -> Endpoint:
     async def headers() -> Mapping[str, str]:
         token = configuration.get_api_key_with_prefix("BearerToken")
         if inspect.isawaitable(token):
@@ -247,6 +275,7 @@ def _endpoint(configuration: Any, expires: datetime | None) -> Endpoint:
         server_hostname=configuration.tls_server_name or "",
         proxy=configuration.proxy or "",
         expires=expires,
+        files=files,
     )
 
 

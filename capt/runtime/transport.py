@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -28,15 +29,26 @@ from yarl import URL
 
 from capt import __version__
 from capt.runtime.config import ClusterConfig, Endpoint
-from capt.runtime.errors import ConnectionFailed, RequestTimeout, raise_for_status
+from capt.runtime.errors import ConfigError, ConnectionFailed, RequestTimeout, raise_for_status
+from capt.runtime.logging import get_logger
 from capt.runtime.wire import lines
 
 REQUEST_TIMEOUT = 30.0
 """Seconds that a request may take. The API server itself gives up after 60."""
 
+RECHECK_SECONDS = 10.0
+"""How often the files that credentials came from are looked at. A certificate, an authority or a token that was replaced
+is used from the next request on; connections that are open stay open."""
+
 _CONNECT_TIMEOUT = 10.0
-_CONNECTIONS = 64  # at once, beside watches; the API server's own fairness queues what is more
+MAX_IN_FLIGHT: Final = 64
+"""Requests that a transport has under way at once, beside watches; the API server's own fairness queues what is more."""
+
+_RESERVED = 2  # connections of those that must not wait for others
 _WATCH_BUFFER = 2**18  # bytes read ahead of the reader: what the loop decodes in one step, a few milliseconds
+
+
+_log = get_logger("transport")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +135,10 @@ class HttpTransport:
         user_agent: what audit logs show.
         on_request: called with status code, method and host of each exchange (``rest_client_requests_total``);
             the code is ``<error>`` when there was no answer.
+        max_in_flight: most requests under way at once, beside watches; further ones wait, within their own time.
+        before_send: called with the method when a request has its connection, right before its first byte is
+            written. A request may have waited long for that; what this raises stops it, and comes out as
+            ``ConnectionFailed``.
     """
 
     def __init__(
@@ -131,8 +147,11 @@ class HttpTransport:
         *,
         user_agent: str = f"capt/{__version__}",
         on_request: Callable[[str, str, str], object] = lambda _code, _method, _host: None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        before_send: Callable[[str], object] | None = None,
     ) -> None:
-        self._connections = _Connections(config)
+        self._connections = _Connections(config, max_in_flight, before_send)
+        self._reserved = False
         self._user_agent = user_agent
         self._on_request = on_request
 
@@ -152,6 +171,15 @@ class HttpTransport:
         other._user_agent = user_agent  # noqa: SLF001 - its own class
         return other
 
+    def reserved(self) -> HttpTransport:
+        """Return a transport with a few connections of its own.
+
+        A renewal of a lease must not wait because 64 other requests hang.
+        """
+        other = copy(self)
+        other._reserved = True  # noqa: SLF001 - its own class
+        return other
+
     async def request(
         self,
         method: str,
@@ -168,7 +196,13 @@ class HttpTransport:
         headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         sessions = self._connections.sessions()
         async with self._exchange(
-            sessions.requests, method, path, query=query, headers=headers, limits=limits, data=body
+            sessions.reserved if self._reserved else sessions.requests,
+            method,
+            path,
+            query=query,
+            headers=headers,
+            limits=limits,
+            data=body,
         ) as answer:
             return Response(status=answer.status, headers=answer.headers, body=await answer.read())
 
@@ -274,22 +308,31 @@ def _reason(error: Exception) -> str:
 @dataclass(frozen=True, slots=True)
 class _Sessions:
     requests: aiohttp.ClientSession
+    reserved: aiohttp.ClientSession
     watches: aiohttp.ClientSession
 
 
 class _Connections:
     """What a transport and those derived from it share: sessions, and the endpoint with its credentials."""
 
-    def __init__(self, config: ClusterConfig) -> None:
+    def __init__(
+        self, config: ClusterConfig, max_in_flight: int, before_send: Callable[[str], object] | None
+    ) -> None:
         self._config = config
+        self._max_in_flight = max_in_flight
+        self._before_send = before_send
         self._sessions: _Sessions | None = None
         self._endpoint: Endpoint | None = None
         self._connecting = asyncio.Lock()
+        self._checked = 0.0
 
     def sessions(self) -> _Sessions:
         if self._sessions is None:
             self._sessions = _Sessions(
-                requests=_session(aiohttp.TCPConnector(limit=_CONNECTIONS)),
+                requests=_session(
+                    aiohttp.TCPConnector(limit=self._max_in_flight), before_send=self._before_send
+                ),
+                reserved=_session(aiohttp.TCPConnector(limit=_RESERVED), before_send=self._before_send),
                 # each watch holds a connection for minutes: with a limit, watches would starve one another
                 watches=_session(aiohttp.TCPConnector(limit=0), read_bufsize=_WATCH_BUFFER),
             )
@@ -297,9 +340,26 @@ class _Connections:
 
     async def endpoint(self) -> Endpoint:
         endpoint = self._endpoint
-        if endpoint is None or endpoint.is_stale():
-            endpoint = await self.renew(endpoint)
+        if endpoint is None or endpoint.is_stale() or await self._is_replaced(endpoint):
+            endpoint = await self._renew_if_possible(endpoint)
         return endpoint
+
+    async def _is_replaced(self, endpoint: Endpoint) -> bool:
+        now = time.monotonic()
+        if not endpoint.files or now - self._checked < RECHECK_SECONDS:
+            return False
+        self._checked = now
+        return await asyncio.to_thread(endpoint.is_replaced)
+
+    async def _renew_if_possible(self, used: Endpoint | None) -> Endpoint:
+        try:
+            return await self.renew(used)
+        except ConfigError as error:
+            if used is None or used.is_stale():
+                raise
+            # a file that was half written, a certificate before its key: what we have is good until it is refused
+            _log.warning("new credentials cannot be read, going on with the old", error=str(error))
+            return used
 
     async def renew(self, used: Endpoint | None) -> Endpoint:
         """Load the credentials again, unless somebody did since ``used`` was handed out."""
@@ -312,13 +372,32 @@ class _Connections:
         sessions, self._sessions = self._sessions, None
         if sessions is not None:
             await sessions.watches.close()
+            await sessions.reserved.close()
             await sessions.requests.close()
 
 
-def _session(connector: aiohttp.TCPConnector, *, read_bufsize: int = 2**16) -> aiohttp.ClientSession:
+def _session(
+    connector: aiohttp.TCPConnector,
+    *,
+    read_bufsize: int = 2**16,
+    before_send: Callable[[str], object] | None = None,
+) -> aiohttp.ClientSession:
+    traces = aiohttp.TraceConfig()
+    if before_send is not None:
+
+        async def ask(
+            _session: aiohttp.ClientSession,
+            _context: object,
+            request: aiohttp.TraceRequestHeadersSentParams,
+        ) -> None:
+            before_send(request.method)
+
+        # its name notwithstanding, it is sent before the headers are
+        traces.on_request_headers_sent.append(ask)
     return aiohttp.ClientSession(
         connector=connector,
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=read_bufsize,
+        trace_configs=[traces] if before_send is not None else None,
     )

@@ -20,6 +20,7 @@ from capt.runtime import (
     Unauthorized,
 )
 from capt.runtime.config import Endpoint
+from tests.support.scripted import until
 
 STATUS_410 = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
 
@@ -274,3 +275,38 @@ async def test_tls_with_verification_and_a_renewed_authority():
                 await transport.request("GET", "/x")
             server.tls = trusting["new"]
             assert (await transport.request("GET", "/x")).status == 200
+
+
+async def test_a_request_that_had_to_wait_is_asked_once_more_before_its_first_byte(server):
+    """What is called before sending hears of a request when it has its connection, and stops it by raising."""
+    late = False
+    asked = []
+
+    def before_send(method):
+        asked.append(method)
+        if late:
+            raise ConnectionError("too late")
+
+    async with server.transport(before_send=before_send) as transport:
+        assert (await transport.request("POST", "/ok", body=b"{}")).status == 200
+        late = True
+        for method, body in (("POST", b"{}"), ("DELETE", None)):
+            with pytest.raises(ConnectionFailed, match="too late"):
+                await transport.request(method, "/late", body=body)
+        late = False
+        await transport.request("DELETE", "/ok")
+    assert asked == ["POST", "POST", "DELETE", "DELETE"]
+    assert [(method, path) for method, path, *_ in server.requests] == [("POST", "/ok"), ("DELETE", "/ok")]
+
+
+async def test_requests_in_flight_are_limited_and_some_connections_reserved(server):
+    """What is over the limit waits, within its own time; what has connections of its own does not."""
+    async with server.transport(max_in_flight=2) as transport:
+        hanging = [asyncio.create_task(transport.request("GET", "/hang")) for _ in range(2)]
+        await until(lambda: len(server.requests) == 2)
+        with pytest.raises(RequestTimeout):
+            await transport.request("GET", "/ok", timeout=0.05)
+        assert (await transport.reserved().request("GET", "/lease")).status == 200
+        assert [path for _, path, *_ in server.requests] == ["/hang", "/hang", "/lease"]
+        server.release.set()
+        await asyncio.gather(*hanging)
