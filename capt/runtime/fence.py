@@ -1,7 +1,8 @@
 """No write after the deadline: the last line of leader election.
 
 A process that was suspended past the end of its lease wakes up believing what it believed before. Whatever its tasks
-do next, their writes pass here first, and here the clock is asked.
+do next, their writes pass here first, and here the clock is asked: when the write is wanted, and once more when it has
+its connection and its first byte is about to go out. Between the two it may have waited for seconds.
 """
 
 from __future__ import annotations
@@ -44,8 +45,23 @@ current_term: contextvars.ContextVar[Term | None] = contextvars.ContextVar("capt
 """The term of the work that is running: inherited by every task that the leader's work starts, and by no other."""
 
 
+def refuse_late_write(method: str) -> None:
+    """Raise if a write with ``method``, in the name of the work that is running, would come after its term.
+
+    Raises:
+        LeadershipLostError: it is a write of the leader's work, and its term is over.
+    """
+    term = current_term.get()
+    if term is not None and method != "GET" and not term.active:
+        raise LeadershipLostError(f"{method} not sent: this process leads no more")
+
+
 class FencedTransport:
-    """Stops writes of a leader whose term is over; all others pass."""
+    """Stops writes of a leader whose term is over; all others pass.
+
+    Args:
+        transport: what they pass on to. An ``HttpTransport`` wants :func:`refuse_late_write` as its ``before_send``.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -66,10 +82,7 @@ class FencedTransport:
         Raises:
             LeadershipLostError: it is a write of the leader's work, and its term is over.
         """
-        term = current_term.get()
-        if term is not None and method != "GET" and not term.active:
-            message = f"{method} {path} not sent: this process leads no more"
-            raise LeadershipLostError(message)
+        refuse_late_write(method)
         return await self._transport.request(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )

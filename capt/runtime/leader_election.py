@@ -238,6 +238,7 @@ class LeaderElector:
             try:
                 async with timeout(self._clock, self._remaining(term)):
                     if not await self._attempt(known=self._seen):
+                        term.end()  # another holds it: what is winding down must not write until the deadline
                         return
             except _NO_ANSWER as error:
                 self._log.warning(
@@ -328,7 +329,9 @@ class LeaderElector:
         path = LEASES.path(self._options.namespace)
         while True:
             try:
-                stream = self._transport.stream(path, query=query, idle_timeout=_WATCH_SECONDS + 10.0)
+                # a holder renews within its lease's duration: silence for longer is a dead holder or a dead watch
+                idle = self._options.lease_duration
+                stream = self._transport.stream(path, query=query, idle_timeout=idle)
                 async with aclosing(stream) as lines:
                     async for line in lines:
                         self._see(msgspec.json.decode(line))

@@ -27,7 +27,7 @@ from capt.runtime.clock import Clock, SystemClock, Timer, timeout
 from capt.runtime.config import ClusterConfig
 from capt.runtime.controller import Controller
 from capt.runtime.event import Event
-from capt.runtime.fence import FencedTransport
+from capt.runtime.fence import FencedTransport, refuse_late_write
 from capt.runtime.informer import Informers
 from capt.runtime.leader_election import LeaderElector, LeaseOptions, new_identity
 from capt.runtime.logging import get_logger
@@ -121,7 +121,9 @@ class Manager:
         self._own_transport: HttpTransport | None = None
         if transport is None:
             assert config is not None
-            transport = self._own_transport = HttpTransport(config, on_request=self.metrics.rest_request)
+            transport = self._own_transport = HttpTransport(
+                config, on_request=self.metrics.rest_request, before_send=refuse_late_write
+            )
         self._servers = {
             "metrics": parse_bind_address(options.metrics_bind_address),
             "probes": parse_bind_address(options.health_probe_bind_address),
@@ -140,7 +142,10 @@ class Manager:
                 retry_period=options.retry_period,
             )
             self._elector = LeaderElector(
-                transport, lease, clock=self.clock, metrics=self.metrics.leader(lease.name)
+                self._own_transport.reserved() if self._own_transport else transport,
+                lease,
+                clock=self.clock,
+                metrics=self.metrics.leader(lease.name),
             )
         self.informers = Informers(
             transport, clock=self.clock, metrics=self.metrics, namespace=options.namespace

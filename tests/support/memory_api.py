@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -95,21 +96,23 @@ class MemoryApi:
         selector = query.get("fieldSelector", "").removeprefix("metadata.name=")
         position = int(query.get("resourceVersion") or 0)
         if not position:
+            position = self._version
             for obj in self.all(plural):
                 if not selector or obj["metadata"]["name"] == selector:
                     yield self._line("ADDED", obj)
-            position = self._version
             if "sendInitialEvents" in query:
                 done = {
                     "resourceVersion": str(position),
                     "annotations": {"k8s.io/initial-events-end": "true"},
                 }
                 yield self._line("BOOKMARK", {"kind": self._kind(plural), "metadata": done})
+        told = bisect_right(self._history, position, key=lambda change: change[0])
         while plural in self.served:
-            for version, event, changed, obj in self._history:
-                if version > position and changed == plural and selector in ("", obj["metadata"]["name"]):
+            while told < len(self._history):
+                _, event, changed, obj = self._history[told]
+                told += 1
+                if changed == plural and selector in ("", obj["metadata"]["name"]):
                     yield self._line(event, obj)
-            position = self._version
             self._changed.clear()
             await self._changed.wait()
 
