@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capt.runtime import finalizers
+from capt.runtime import finalizers, shared_list
 from capt.runtime.backoff import Backoff, ItemBackoff
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock, SystemClock
@@ -18,6 +18,7 @@ from capt.runtime.errors import (
     Conflict,
     ConnectionFailed,
     ErrorClass,
+    FieldConflict,
     Forbidden,
     Gone,
     Invalid,
@@ -27,6 +28,7 @@ from capt.runtime.errors import (
     ServerError,
     TerminalError,
     TooManyRequests,
+    TransientError,
     Unauthorized,
     UndecodableError,
     classify,
@@ -77,6 +79,7 @@ __all__ = [
     "Done",
     "ErrorClass",
     "Event",
+    "FieldConflict",
     "Forbidden",
     "Gone",
     "HttpTransport",
@@ -110,6 +113,7 @@ __all__ = [
     "SystemClock",
     "TerminalError",
     "TooManyRequests",
+    "TransientError",
     "Transport",
     "Unauthorized",
     "UndecodableError",
@@ -134,6 +138,7 @@ __all__ = [
     "parse_selector",
     "raise_for_status",
     "set_condition",
+    "shared_list",
     "watch_mapped",
     "watch_owned",
     "watch_self",

@@ -11,6 +11,7 @@ a body.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ DISCOVERY_SECONDS: Final = 10.0
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """"Accept" of an answer without spec, status and data."""
@@ -56,12 +58,33 @@ class Client:
     def __init__(
         self, transport: Transport, informers: Informers | None = None, *, clock: Clock | None = None
     ) -> None:
+        self._transport = transport
         self._clock: Clock = clock or SystemClock()
         self._rest = Rest(transport, self._clock)
         self._informers = informers
         self._views = Views()
         self._audit = get_logger("audit")
         self._discovered: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def with_user_agent(self, user_agent: str) -> Client:
+        """Return a client that shares caches and connections, and tells the API server another name."""
+        other = copy(self)
+        other._transport = self._transport.with_user_agent(user_agent)  # noqa: SLF001 - its own class
+        other._rest = self._rest_over(other._transport, self._rest.deadline)  # noqa: SLF001 - likewise
+        return other
+
+    def with_timeout(self, seconds: float) -> Client:
+        """Return a client that shares everything, and whose calls to the API server end after so many seconds.
+
+        All tries of a call together: ``await client.with_timeout(2).get_live(...)``. By default a try may take 30
+        seconds, and there are up to five.
+        """
+        other = copy(self)
+        other._rest = self._rest_over(self._transport, seconds)  # noqa: SLF001 - its own class
+        return other
+
+    def _rest_over(self, transport: Transport, deadline: float | None) -> Rest:
+        return Rest(transport, self._clock, warnings=self._rest.warnings, deadline=deadline)
 
     async def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
         """Return an object from the cache, ``None`` if it is not there.
@@ -228,6 +251,48 @@ class Client:
             raise
         return self._written(kind, answer)
 
+    async def apply(
+        self,
+        kind: Kind[T],
+        body: Mapping[str, Any],
+        *,
+        field_manager: str,
+        force: bool = False,
+        subresource: str = "",
+    ) -> T:
+        """Apply a manifest on the server (server-side apply), and return the object as it was stored.
+
+        The fields of ``body`` become ``field_manager``'s; fields that it applied before and that are missing now go.
+        Kubernetes does that, small API servers may not.
+
+        Args:
+            kind: what to apply.
+            body: the manifest, with name; it must not come from the cache whole, which would claim every field.
+            field_manager: who applies, always the same name for the same purpose.
+            force: take fields from other managers.
+            subresource: ``status`` for instance.
+
+        Raises:
+            FieldConflict: another manager owns a field with another value, and ``force`` is not set.
+            Conflict: the body's uid or resourceVersion do not hold.
+            ApiError: the API server refused (415: it does no server-side apply), or did not answer.
+        """
+        resource = kind.resource
+        metadata = body["metadata"]
+        key = resource.key(metadata.get("namespace"), metadata["name"])
+        answer = await self._write(
+            "PATCH",
+            resource,
+            key,
+            path=resource.path(key.namespace, key.name, subresource),
+            query={"fieldManager": field_manager} | ({"force": "true"} if force else {}),
+            body={"apiVersion": resource.api_version, "kind": resource.kind, **body},
+            verb="apply",
+            subresource=subresource,
+            content_type=APPLY_PATCH,
+        )
+        return self._written(kind, answer)
+
     def content(self, obj: KubeObject) -> dict[str, Any]:
         """Return all fields of an object that was read here, also those that its model does not know."""
         return self._views.content(obj)
@@ -375,6 +440,7 @@ class Client:
         verb: str,
         subresource: str = "",
         content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> Response:
         line = {
             "verb": verb,
@@ -387,6 +453,7 @@ class Client:
             answer = await self._rest.call(
                 method,
                 path,
+                query=query,
                 body=msgspec.json.encode(body, enc_hook=_plain),
                 content_type=content_type,
             )

@@ -8,12 +8,14 @@
     │   ├── NotFound            404
     │   ├── Conflict            409, a precondition (resourceVersion, uid) failed
     │   ├── AlreadyExists       409, the name is taken
+    │   ├── FieldConflict       409, another manager owns a field that was applied
     │   ├── Gone                410, the resourceVersion or continue token is too old
     │   ├── Invalid             422
     │   ├── TooManyRequests     429
     │   ├── ServerError         5xx
     │   ├── RequestTimeout      no answer in time
     │   └── ConnectionFailed    no connection, or it broke before the answer
+    ├── TransientError          a reconciler says: something outside failed, and may work next time
     ├── TerminalError           a reconciler says: nothing will help until the object changes
     ├── CacheLagError           the cache did not catch up with an own write
     ├── NotWatched              a cached read of a kind that nobody watches
@@ -89,6 +91,13 @@ class AlreadyExists(ApiError):
     """409 on create: the name is taken."""
 
 
+class FieldConflict(ApiError):
+    """409 on server-side apply: another manager owns a field; ``details`` name both.
+
+    Deciding again changes nothing about that, so this is no :class:`Conflict`.
+    """
+
+
 class Gone(ApiError):
     """410: the resourceVersion is too old to go on from, or the page token expired."""
 
@@ -111,6 +120,21 @@ class RequestTimeout(ApiError):
 
 class ConnectionFailed(ApiError):
     """No connection, or it broke before the answer. A write may or may not have been carried out."""
+
+
+class TransientError(Exception):
+    """Raised by a reconciler: something outside failed in a way that is known, and may work next time.
+
+    A cloud that throttles, a command that timed out, a lock that another holds. It is retried with backoff, counted as
+    an error, and logged as one warning without a traceback, unlike an exception that nobody expected.
+
+    Attributes:
+        retry_after: seconds until the next try at the earliest; ``None`` leaves that to the backoff.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TerminalError(Exception):
@@ -162,7 +186,9 @@ def classify(error: BaseException) -> ErrorClass:
         return ErrorClass.CONFLICT
     if isinstance(error, TerminalError | UndecodableError):
         return ErrorClass.TERMINAL
-    if isinstance(error, ApiError | CacheLagError | ConfigError | TimeoutError | ConnectionError):
+    if isinstance(
+        error, ApiError | TransientError | CacheLagError | ConfigError | TimeoutError | ConnectionError
+    ):
         return ErrorClass.TRANSIENT
     return ErrorClass.BUG
 
@@ -209,7 +235,7 @@ def error_from_status(status: int, body: bytes, *, retry_after: float | None = N
     if retry_after is None:
         seconds = details.get("retryAfterSeconds")
         retry_after = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
-    return _type(status, answer.reason)(
+    return _type(status, answer.reason, details)(
         answer.message or f"the API server answered {status}",
         status=status,
         reason=answer.reason,
@@ -239,9 +265,13 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-def _type(status: int, reason: str) -> type[ApiError]:
+def _type(status: int, reason: str, details: Mapping[str, Any]) -> type[ApiError]:
     if reason == "AlreadyExists":
         return AlreadyExists
+    if status == 409 and any(
+        cause.get("reason") == "FieldManagerConflict" for cause in details.get("causes") or ()
+    ):
+        return FieldConflict
     if status >= 500:
         return ServerError
     return _BY_STATUS.get(status, ApiError)

@@ -27,7 +27,7 @@ import structlog
 from capt.runtime.backoff import ItemBackoff
 from capt.runtime.clock import Clock, timeout
 from capt.runtime.controller import Controller, Watch
-from capt.runtime.errors import ApiError, ErrorClass, classify
+from capt.runtime.errors import ApiError, ErrorClass, TransientError, classify
 from capt.runtime.event import Event
 from capt.runtime.informer import Informers
 from capt.runtime.logging import get_logger
@@ -198,7 +198,7 @@ class ReconcileLoop:
             self._log.error("reconcile failed; no retry until the object changes", error=one_line(error))
             return
         delay = self._backoff.charge(item.key)
-        if isinstance(error, ApiError) and error.retry_after is not None:
+        if isinstance(error, ApiError | TransientError) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
         self._again(item, "retry", delay)
         failures = self._backoff.failures(item.key)

@@ -13,10 +13,13 @@ that wanted it can look. Leader election and reflectors do not go through here; 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
 from typing import Final
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from capt.runtime.clock import Clock
 from capt.runtime.errors import (
@@ -34,8 +37,26 @@ TRIES: Final = 5
 """Most times that one request is sent. client-go has 10; here every caller has a backoff of its own as well."""
 
 _LONGEST_WAIT: Final = 30.0
+_MOST_WARNINGS = 1000  # that are told apart: a server could make each one different
+_WARNING: Final = re.compile(r'\d{3} \S+ "(?P<text>(?:[^"\\]|\\.)*)"')
 
 _log = get_logger("rest")
+
+
+class Warnings:
+    """What API servers have warned of: each text is logged once, however often and to whomever it is repeated."""
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
+
+    def log(self, headers: Mapping[str, str], method: str, path: str) -> None:
+        """Log the texts of an answer's ``Warning`` headers (RFC 7234, 5.5) that are new."""
+        everything: Callable[[str], list[str]] = getattr(headers, "getall", lambda name: [headers[name]])
+        for found in _WARNING.finditer(", ".join(everything("Warning"))):
+            text = re.sub(r"\\(.)", r"\1", found["text"])
+            if text not in self._logged and len(self._logged) < _MOST_WARNINGS:
+                self._logged.add(text)
+                _log.warning("the API server warns", warning=text, method=method, path=path)
 
 
 class Rest:
@@ -44,12 +65,22 @@ class Rest:
     Args:
         transport: the way to the server.
         clock: waits between tries.
+        warnings: what the server has warned of; shared by all who log to the same place.
+        deadline: most seconds that a call may take, all tries together; ``None`` for no bound beyond each try's own.
     """
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        *,
+        warnings: Warnings | None = None,
+        deadline: float | None = None,
+    ) -> None:
         self.transport = transport
+        self.warnings = warnings or Warnings()
+        self.deadline = deadline
         self._clock = clock
-        self._warned: set[str] = set()
 
     async def call(
         self,
@@ -66,26 +97,35 @@ class Rest:
         Raises:
             ApiError: the typed one, after the last try.
         """
+        end = inf if self.deadline is None else self._clock.monotonic() + self.deadline
+        send = partial(
+            self._once,
+            method,
+            path,
+            query=query,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            end=end,
+        )
         try:
-            return await self._once(
-                method, path, query=query, body=body, content_type=content_type, accept=accept
-            )
+            return await send()
         except ApiError as error:
-            if not _may_retry(method, error):
+            wait = _wait(error, 1)
+            if not _may_retry(method, error) or self._clock.monotonic() + wait >= end:
                 raise
-            first = error
         # tenacity costs more than the request when nothing fails, so it comes in only now
-        await self._clock.sleep(_wait(first, 1))
+        await self._clock.sleep(wait)
         retrying = AsyncRetrying(
             sleep=self._clock.sleep,
-            stop=stop_after_attempt(TRIES - 1),
+            stop=lambda state: (
+                state.attempt_number >= TRIES - 1 or self._clock.monotonic() + state.upcoming_sleep >= end
+            ),
             wait=_wait_after,
             retry=retry_if_exception(lambda error: _may_retry(method, error)),
             reraise=True,
         )
-        return await retrying(
-            self._once, method, path, query=query, body=body, content_type=content_type, accept=accept
-        )
+        return await retrying(send)
 
     async def _once(
         self,
@@ -96,6 +136,7 @@ class Rest:
         body: bytes | None,
         content_type: str,
         accept: str,
+        end: float,
     ) -> Response:
         answer = await self.transport.request(
             method,
@@ -104,12 +145,10 @@ class Rest:
             body=body,
             content_type=content_type,
             accept=accept,
-            timeout=REQUEST_TIMEOUT,
+            timeout=min(REQUEST_TIMEOUT, end - self._clock.monotonic()),
         )
-        warning = answer.headers.get("Warning")
-        if warning is not None and warning not in self._warned and len(self._warned) < 1000:
-            self._warned.add(warning)
-            _log.warning("the API server warns", warning=warning, method=method, path=path)
+        if "Warning" in answer.headers:
+            self.warnings.log(answer.headers, method, path)
         raise_for_status(answer)
         return answer
 

@@ -16,6 +16,7 @@ from capt.runtime import (
     Informers,
     NotFound,
     NotWatched,
+    TooManyRequests,
 )
 from capt.runtime.metrics import Metrics
 from capt.runtime.testing import FakeClock, settle
@@ -389,3 +390,33 @@ async def test_existence_is_asked_for_without_contents():
         assert await run.client.exists(THING, "default", "a")
         assert run.last.accept == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
         assert not await run.client.exists(THING, "default", "b")
+
+
+async def test_server_side_apply_says_who_and_how():
+    """The manifest goes out as an apply patch with its manager; what it owns is for the server to say."""
+    async with cluster() as c:
+        c.answers(answer(manifest("a", 101), 201), answer(manifest("a", 102)))
+        body = {"metadata": {"name": "a", "namespace": "default"}, "spec": {"size": 1}}
+        await c.client.apply(THING, body, field_manager="me")
+        sent = c.last
+        assert (sent.method, sent.path, sent.content_type) == (
+            "PATCH",
+            f"{PATH}/a",
+            "application/apply-patch+yaml",
+        )
+        assert sent.query == {"fieldManager": "me"}
+        assert sent.content == {"apiVersion": "example.com/v1", "kind": "Thing", **body}
+        await c.client.apply(THING, body, field_manager="me", force=True, subresource="status")
+        assert (c.last.path, c.last.query) == (f"{PATH}/a/status", {"fieldManager": "me", "force": "true"})
+
+
+async def test_clients_that_share_caches_differ_in_name_and_patience():
+    """A client under another name, or with a deadline, reads the same caches and sees the same own writes."""
+    async with cluster(manifest("a", 3)) as c:
+        named = c.client.with_user_agent("other")
+        hasty = named.with_timeout(2.0)
+        assert await hasty.get(THING, "default", "a") is await c.client.get(THING, "default", "a")
+        c.transport.respond = lambda _: refusal(429, Retry_After="3")
+        with pytest.raises(TooManyRequests):
+            await hasty.get_live(THING, "default", "a")
+        assert len(c.transport.requests) == 1

@@ -21,6 +21,7 @@ from capt.runtime import (
     ServerError,
     TerminalError,
     TooManyRequests,
+    TransientError,
     watch_mapped,
     watch_owned,
     watch_self,
@@ -282,8 +283,31 @@ class TestResults:
             await h.clock.advance(0.1)
             assert h.script.calls("a") == 2
 
+    async def test_a_transient_error_of_the_application_is_one_warning(self):
+        """It is counted as an error and retried, not before the time that it names, and leaves no traceback."""
+        api = MemoryApi("things")
+        api.put("things", "ns", "a")
+        script = Script({"a": [TransientError("the cloud throttles", retry_after=7), Done()]})
+        with structlog.testing.capture_logs() as logs:
+            async with running(script, api=api) as h:
+                await h.clock.advance(6.9)
+                assert script.calls("a") == 1
+                await h.clock.advance(0.2)
+                assert script.calls("a") == 2
+                assert h.value("controller_runtime_reconcile_errors_total") == 1
+                assert h.value("controller_runtime_reconcile_total", result="error") == 1
+                assert h.value("controller_runtime_reconcile_panics_total") == 0
+                assert h.value("controller_runtime_terminal_reconcile_errors_total") == 0
+        (line,) = [line for line in logs if line["log_level"] not in {"debug", "info"}]
+        assert (line["log_level"], line["error"]) == ("warning", "TransientError: the cloud throttles")
+        assert "exc_info" not in line
+
     async def test_inv_039_a_retry_keeps_its_priority(self):
-        """A failed key of the initial list does not overtake changes when it comes back."""
+        """A failed key of the initial list does not overtake changes when it comes back.
+
+        controller-runtime's result can set another priority. Ours says only whether and when: which keys are urgent is
+        known where events are, not in a reconcile of one of them.
+        """
         api = MemoryApi("things")
         for name in ("low", "other"):
             api.put("things", "ns", name)
@@ -300,7 +324,11 @@ class TestResults:
             assert names.index("urgent") < len(names) - 1 - names[::-1].index("low")
 
     async def test_inv_047_returning_neither_is_a_bug(self):
-        """A forgotten return is reported, not taken for success."""
+        """A forgotten return is reported, not taken for success.
+
+        An error and a delay together, which controller-runtime has a rule and a warning for, cannot be written: one is
+        raised, the other returned.
+        """
         with structlog.testing.capture_logs() as logs:
             async with running(Script({"a": [lambda: asyncio.sleep(0)]})) as h:
                 h.put("a")
@@ -311,7 +339,10 @@ class TestResults:
 
 class TestIsolation:
     async def test_inv_048_an_unexpected_exception_is_caught_counted_and_retried(self):
-        """A bug in one reconcile touches no other; its traceback is logged once."""
+        """A bug in one reconcile touches no other; its traceback is logged once.
+
+        There is no switch to let it end the process, as controller-runtime's ``RecoverPanic`` is.
+        """
 
         async def bug():
             raise ZeroDivisionError("oops")

@@ -74,7 +74,7 @@ class TestAdd:
         obj = stored(api)
         api.drop("things", "ns", "a")
         stored(api)
-        with pytest.raises(Conflict):
+        with pytest.raises(NotFound):
             await finalizers.add(client, THING, obj, "mine")
         assert present(api) == []
 
@@ -91,6 +91,26 @@ class TestAdd:
         meddle(api, 100, "theirs")
         with pytest.raises(Conflict):
             await finalizers.add(client, THING, obj, "mine")
+
+
+async def test_inv_109_a_guarded_deletion_from_beginning_to_end(api, client):
+    """Put on while the object lives, not while it goes; work that fails keeps its own finalizer only.
+
+    controller-runtime's set of finalizers runs what was registered under each name. Ours are two functions: what is to be
+    done before an object may go is a decision of its reconciler, and nothing is registered anywhere.
+    """
+    obj = await finalizers.add(client, THING, stored(api), "first")
+    obj = await finalizers.add(client, THING, obj, "second")
+    assert present(api) == ["first", "second"]
+    obj = Thing.model_validate(
+        api.put("things", "ns", "a", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    )
+    await finalizers.add(client, THING, obj, "third")
+    assert present(api) == ["first", "second"]
+    for name, works in (("first", True), ("second", False)):
+        if works:
+            await finalizers.remove(client, THING, obj, name)
+    assert present(api) == ["second"]
 
 
 class TestRemove:

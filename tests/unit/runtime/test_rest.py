@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from capt.runtime import ConnectionFailed, Invalid, RequestTimeout, ServerError, TooManyRequests
+from capt.runtime import ApiError, ConnectionFailed, Invalid, RequestTimeout, ServerError, TooManyRequests
 from capt.runtime.rest import TRIES, Rest
 from capt.runtime.testing import FakeClock, settle
 from tests.support.scripted import ScriptedTransport, answer, refusal
@@ -84,10 +84,42 @@ async def test_patience_ends():
 
 
 async def test_warnings_are_logged_once():
-    """What the server warns of appears in the log once, however often it is repeated."""
-    warning = '299 - "v1beta1 Thing is deprecated"'
-    rest = Rest(scripted(answer({}, Warning=warning)), FakeClock())
+    """Each text that the server warns of appears in the log once, whoever hears of it how often and among what else."""
+    first, second = '299 - "Thing is \\"deprecated\\""', '299 kube "a, b" "Wed, 21 Oct 2026 07:28:00 GMT"'
+    transport = scripted(
+        answer({}, Warning=first), answer({}, Warning=f"{first}, {second}"), answer({}, Warning=second)
+    )
+    rest = Rest(transport, FakeClock())
+    other = Rest(transport, FakeClock(), warnings=rest.warnings)
     with structlog.testing.capture_logs() as logs:
-        await rest.call("GET", "/x")
-        await rest.call("GET", "/x")
-    assert [line["warning"] for line in logs] == [warning]
+        for each in (rest, other, rest, other):
+            await each.call("GET", "/x")
+    assert [line["warning"] for line in logs] == ['Thing is "deprecated"', "a, b"]
+
+
+@pytest.mark.parametrize("refused", [refusal(429, Retry_After="3"), ConnectionFailed("reset")])
+async def test_a_deadline_bounds_all_tries_together(refused):
+    """No try begins that could not end in time: the last error is raised instead of waiting on."""
+    transport, clock = scripted(refused), FakeClock()
+    call = asyncio.create_task(Rest(transport, clock, deadline=7.0).call("GET", "/x"))
+    await clock.advance(7.0)
+    assert call.done()
+    with pytest.raises(ApiError):
+        await call
+
+
+async def test_a_try_gets_what_is_left_of_the_deadline():
+    """The first try may take the whole time, each further one the rest."""
+    transport, clock = scripted(refusal(429, Retry_After="3"), answer({})), FakeClock()
+    given = []
+    send = transport.request
+
+    async def request(*args, timeout, **options):  # noqa: ASYNC109 - the Protocol's
+        given.append(timeout)
+        return await send(*args, timeout=timeout, **options)
+
+    transport.request = request
+    call = asyncio.create_task(Rest(transport, clock, deadline=5.0).call("GET", "/x"))
+    await clock.advance(3.0)
+    await call
+    assert given == [5.0, 2.0]
