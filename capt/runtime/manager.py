@@ -150,7 +150,7 @@ class Manager:
         self.informers = Informers(
             transport, clock=self.clock, metrics=self.metrics, namespace=options.namespace
         )
-        self.client = self._client(self._transport)
+        self.client = Client(self._transport, self.informers, clock=self.clock)
         self._events = EventSink(transport, clock=self.clock, instance=identity)
         self._controllers: list[Controller] = []
         self._runnables: list[_Runnable] = []
@@ -167,7 +167,7 @@ class Manager:
 
     def client_as(self, user_agent: str) -> Client:
         """Return a client that shares caches and connections, and tells the API server another name."""
-        return self._client(self._transport.with_user_agent(user_agent))
+        return self.client.with_user_agent(user_agent)
 
     def recorder(self, component: str) -> Recorder:
         """Return a recorder of events in the name of ``component``."""
@@ -421,9 +421,6 @@ class Manager:
             asleep = self.clock.monotonic()
             await self.clock.sleep(_LAG_SECONDS)
             self.metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - asleep - _LAG_SECONDS))
-
-    def _client(self, transport: Transport) -> Client:
-        return Client(transport, self.informers, clock=self.clock)
 
     def _check_name(self, name: str) -> None:
         if self._started:
