@@ -41,6 +41,11 @@ class CAPTClusterSpec(ApiModel):
             "retainVpcOnDelete needs vpcTemplateRef: an existing VPC is never deleted",
             field_path=".retainVpcOnDelete",
         ),
+        Rule(
+            "!has(self.existingVpcTemplateRef) || has(self.existingVpcId)",
+            "existingVpcTemplateRef needs existingVpcId: it looks that VPC up",
+            field_path=".existingVpcTemplateRef",
+        ),
     )
 
     region: Region
@@ -51,6 +56,10 @@ class CAPTClusterSpec(ApiModel):
         Annotated[str, Schema(max_length=64, pattern=r"^vpc-[0-9A-Za-z][0-9A-Za-z-]*$")] | None
     ) = None
     """A VPC that exists; it is used and never changed."""
+    existing_vpc_template_ref: ObjectReference | None = None
+    """A WorkspaceTemplate that looks up the existing VPC, given as variable `vpc_id`, and puts out that id again, its
+    subnets and zones. Optional; without it nobody checks that the VPC exists.
+    """
     retain_vpc_on_delete: bool = False
     """True to keep the VPC when the CAPTCluster is deleted."""
     vpc_config: VPCConfig | None = None
@@ -63,6 +72,11 @@ class CAPTClusterSpec(ApiModel):
     """Further Terraform variables of any type."""
     workspace_template_apply_name: str | None = None
     """Kept for objects of the Go original, without effect: the name stands in the status."""
+
+    @property
+    def template_ref(self) -> ObjectReference | None:
+        """The WorkspaceTemplate that makes the VPC, or looks it up."""
+        return self.vpc_template_ref or self.existing_vpc_template_ref
 
 
 class VPCInitialization(ApiModel):
@@ -160,6 +174,11 @@ class CAPTCluster(ApiObject):
             "!has(oldSelf.existingVpcId) || (has(self.existingVpcId) && self.existingVpcId == oldSelf.existingVpcId)",
             "existingVpcId is immutable: the cluster stands in that VPC",
             field_path=".existingVpcId",
+        ),
+        Rule(
+            "!has(oldSelf.existingVpcTemplateRef) || has(self.existingVpcTemplateRef)",
+            "existingVpcTemplateRef cannot be taken away: the cluster stands in the subnets that it found",
+            field_path=".existingVpcTemplateRef",
         ),
         Rule("self.region == oldSelf.region", "region is immutable", field_path=".region"),
     ]

@@ -43,6 +43,12 @@ output "vpc_id" {
   sensitive = true
 }
 """
+LOOKUP = """
+variable "vpc_id" { type = string }
+output "vpc_id" { value = var.vpc_id }
+output "private_subnets" { value = ["subnet-1"] }
+output "azs" { value = ["us-west-2a"] }
+"""
 BLIND = 'output "other" { value = "x" }\n'
 
 
@@ -129,14 +135,13 @@ class World:
             yield
 
 
-@pytest.fixture(params=["v1beta1", "v1beta2"])
-async def world(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    name: EditionName = request.param
-    async with core(cluster, name) as edition:
-        yield World(cluster, edition)
+@pytest.fixture
+async def world(cluster: Cluster, edition: EditionName) -> AsyncIterator[World]:
+    async with core(cluster, edition) as found:
+        yield World(cluster, found)
 
 
-only_v1beta2 = pytest.mark.parametrize("world", ["v1beta2"], indirect=True)
+only_v1beta2 = pytest.mark.parametrize("edition", ["v1beta2"], indirect=True)
 
 
 async def test_a_vpc_from_a_template(world: World) -> None:
@@ -207,6 +212,30 @@ async def test_an_existing_vpc_and_an_own_endpoint(world: World) -> None:
 
         await world.cluster.observer.until(known)
         assert await world.cluster.client.list_live(APPLY, NAMESPACE) == []
+
+
+@only_v1beta2
+async def test_an_existing_vpc_is_looked_up(world: World) -> None:
+    """Seed 003, B-C19: one that Terraform does not find is InvalidVPCConfig; one that it finds has subnets and zones."""
+    async with world.manager():
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template(LOOKUP.replace("var.vpc_id", '"vpc-other"')))
+        body = capt_cluster_body()
+        body["spec"] |= {"existingVpcTemplateRef": {"name": "vpc"}}
+        await world.cluster.client.create(CAPT_CLUSTER, body)
+
+        status = await world.until("InvalidVPCConfig")
+        assert status.ready is False
+        assert "vpc-other" in (status.failure_message or "")
+
+        await world.cluster.client.patch(TEMPLATE, NAMESPACE, "vpc", {"spec": vpc_template(LOOKUP)["spec"]})
+        status = await world.until("ExistingVPCUsed")
+        assert (status.ready, status.vpc_id, status.failure_reason) == (True, "vpc-0123", None)
+        assert status.outputs["private_subnets"] == ["subnet-1"]
+        assert [each["name"] for each in status.failure_domains] == ["us-west-2a"]
+        await world.cluster.client.delete(CAPT_CLUSTER, NAMESPACE, "c")
+        await world.gone()
+        assert await world.cluster.client.list_live(WORKSPACE) == []
 
 
 @only_v1beta2

@@ -142,6 +142,11 @@ REFUSED: tuple[Refused, ...] = (
         {"vpcTemplateRef": REMOVE, "existingVpcId": "vpc-1", "retainVpcOnDelete": True},
         ("spec.retainVpcOnDelete", "retainVpcOnDelete needs vpcTemplateRef"),
     ),
+    Refused(
+        "CAPTCluster",
+        {"existingVpcTemplateRef": {"name": "lookup"}},
+        ("spec.existingVpcTemplateRef", "existingVpcTemplateRef needs existingVpcId"),
+    ),
     Refused("CAPTCluster", {"region": REMOVE}, ("spec.region", "Required value")),
     Refused("CAPTCluster", {"region": "here"}, ("spec.region", "should match")),
     Refused(
@@ -586,6 +591,10 @@ ACCEPTED: tuple[tuple[str, Mapping[str, Any]], ...] = (
         },
     ),
     ("CAPTCluster", {"region": "us-west-2", "existingVpcId": "vpc-0123456789abcdef0"}),
+    (
+        "CAPTCluster",
+        {"region": "us-west-2", "existingVpcId": "vpc-1", "existingVpcTemplateRef": {"name": "lookup"}},
+    ),
     (
         "CAPTClusterTemplate",
         {"template": {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}, "spec": NETWORK}},

@@ -82,9 +82,9 @@ Plan = Create | Update | Keep | Blocked
 
 
 def plan_vpc(seen: Observation) -> Plan:
-    """Decide what to do about the WorkspaceTemplateApply; an existing VPC needs none."""
+    """Decide what to do about the WorkspaceTemplateApply; an existing VPC that is not looked up needs none."""
     cluster, apply = seen.cluster, seen.apply
-    if cluster.spec.vpc_template_ref is None:
+    if cluster.spec.template_ref is None:
         return Keep()
     if apply is None:
         return Create(body=_new_apply(cluster, seen.parent))
@@ -151,18 +151,23 @@ def _apply_patch(cluster: CAPTCluster, parent: Parent, apply: WorkspaceTemplateA
 
 def _wanted_spec(cluster: CAPTCluster, parent: Parent) -> dict[str, Any]:
     spec = cluster.spec
-    own = {"cluster_name": parent.name, "vpc_name": vpc_name(cluster), "region": spec.region}
-    variables = {**own, **spec.variables}
+    own = {"cluster_name": parent.name, "region": spec.region}
+    if spec.existing_vpc_id is None:
+        own["vpc_name"] = vpc_name(cluster)
+    # which VPC is looked up is no choice of the variables: a module that does not take it looks up another
+    asked = {"vpc_id": spec.existing_vpc_id} if spec.existing_vpc_id is not None else {}
+    variables = {**own, **spec.variables, **asked}
+    values = {name: value for name, value in spec.values.items() if name not in asked}
     wanted: dict[str, Any] = {
-        "templateRef": to_manifest(spec.vpc_template_ref) if spec.vpc_template_ref else {},
-        "variables": {name: value for name, value in variables.items() if name not in spec.values},
+        "templateRef": to_manifest(spec.template_ref) if spec.template_ref else {},
+        "variables": {name: value for name, value in variables.items() if name not in values},
         "writeConnectionSecretToRef": {"name": names.vpc_secret_name(cluster.metadata.name)},
         "retainWorkspaceOnDelete": spec.retain_vpc_on_delete,
         # a module need not declare what nobody asked for
-        "optionalVariables": sorted(own.keys() - spec.variables.keys() - spec.values.keys()),
+        "optionalVariables": sorted(own.keys() - spec.variables.keys() - values.keys()),
     }
-    if spec.values:
-        wanted["values"] = dict(spec.values)
+    if values:
+        wanted["values"] = values
     return wanted
 
 

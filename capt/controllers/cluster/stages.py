@@ -49,6 +49,36 @@ _BAD_CONFIGURATION: Final = frozenset(
 _UNDER_WAY: Final = "Applying"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wait:
+    """What is said while Terraform is at work: in time, and when it takes too long."""
+
+    reason: str
+    timeout: str
+    lacks: str
+    limit: timedelta
+
+
+_CREATION: Final = _Wait(
+    reason="VPCCreating",
+    timeout="VPCCreationTimeout",
+    lacks="has not been created",
+    limit=VPC_CREATION_TIMEOUT,
+)
+_LOOKUP: Final = _Wait(
+    reason="VPCValidating",
+    timeout="VPCValidationTimeout",
+    lacks="has not been found",
+    limit=VPC_CREATION_TIMEOUT,
+)
+_CHANGE: Final = _Wait(
+    reason="VPCUpdating",
+    timeout="WorkspaceReadyTimeout",
+    lacks="has not been ready",
+    limit=WORKSPACE_READY_TIMEOUT,
+)
+
+
 class Stage(StrEnum):
     """Where a VPC is."""
 
@@ -89,12 +119,12 @@ def assess_vpc(seen: Observation, plan: Plan) -> VPC:
         plan: What was done about it.
     """
     cluster = seen.cluster
-    if cluster.spec.vpc_template_ref is None:
+    if cluster.spec.template_ref is None:
         existing = cluster.spec.existing_vpc_id
         return VPC(
             stage=Stage.READY,
             reason="ExistingVPCUsed",
-            message=f"uses the existing VPC {existing}",
+            message=f"uses the existing VPC {existing}; existingVpcTemplateRef would check it",
             vpc_id=existing,
         )
     if isinstance(plan, Blocked):
@@ -110,7 +140,7 @@ def needs_secret(seen: Observation) -> bool:
     """Tell whether the VPC's id can only be found in the connection secret."""
     apply = seen.apply
     return (
-        seen.cluster.spec.vpc_template_ref is not None
+        seen.cluster.spec.template_ref is not None
         and apply is not None
         and _is_applied(apply)
         and not _text(apply.status.outputs.get(VPC_ID_OUTPUT))
@@ -128,8 +158,10 @@ def _of_apply(seen: Observation, apply: WorkspaceTemplateApply) -> VPC:
         return _with_id(seen, apply, ready)
     if ready.reason in _BAD_CONFIGURATION:
         return _failed(
-            "InvalidVPCConfig", f"{ready.reason}: {ready.message}; correct vpcTemplateRef or the template"
+            "InvalidVPCConfig", f"{ready.reason}: {ready.message}; correct the reference or the template"
         )
+    if ready.reason in _NEEDS_A_PERSON and seen.cluster.spec.existing_vpc_id is not None:
+        return _failed("InvalidVPCConfig", f"{ready.message}; correct existingVpcId or the template")
     if ready.reason in _NEEDS_A_PERSON:
         reason = "VPCReconciliationFailed" if _provisioned(seen.cluster) else "VPCCreationFailed"
         return _failed(
@@ -140,6 +172,13 @@ def _of_apply(seen: Observation, apply: WorkspaceTemplateApply) -> VPC:
 
 def _with_id(seen: Observation, apply: WorkspaceTemplateApply, ready: Condition) -> VPC:
     vpc_id = _text(apply.status.outputs.get(VPC_ID_OUTPUT)) or _text(seen.secret.get(VPC_ID_OUTPUT))
+    existing = seen.cluster.spec.existing_vpc_id
+    if existing is not None and vpc_id == existing:
+        message = f"uses the existing VPC {existing}, which Terraform has found"
+        return VPC(stage=Stage.READY, reason="ExistingVPCUsed", message=message, vpc_id=existing)
+    if existing is not None and vpc_id is not None:
+        message = f"the template was to look up VPC {existing}, and its output {VPC_ID_OUTPUT!r} is {vpc_id}"
+        return _failed("InvalidVPCConfig", f"{message}; correct the template")
     if vpc_id is not None:
         return VPC(stage=Stage.READY, reason="VPCCreated", message=f"VPC {vpc_id} is ready", vpc_id=vpc_id)
     secret = names.vpc_secret_name(seen.cluster.metadata.name)
@@ -156,23 +195,19 @@ def _with_id(seen: Observation, apply: WorkspaceTemplateApply, ready: Condition)
 
 
 def _creating(seen: Observation, message: str) -> VPC:
-    provisioned = _provisioned(seen.cluster)
-    limit = WORKSPACE_READY_TIMEOUT if provisioned else VPC_CREATION_TIMEOUT
-    left = _left(_since(seen), limit, seen.now)
-    if left <= 0:
-        minutes = limit // timedelta(minutes=1)
-        what = "has not been ready" if provisioned else "has not been created"
-        return VPC(
-            stage=Stage.TIMED_OUT,
-            reason="WorkspaceReadyTimeout" if provisioned else "VPCCreationTimeout",
-            message=f"the VPC {what} for {minutes} minutes, work goes on: {message}",
-        )
-    return VPC(
-        stage=Stage.CREATING,
-        reason="VPCUpdating" if provisioned else "VPCCreating",
-        message=message,
-        recheck=left,
-    )
+    wait = _wait(seen.cluster)
+    left = _left(_since(seen), wait.limit, seen.now)
+    if left > 0:
+        return VPC(stage=Stage.CREATING, reason=wait.reason, message=message, recheck=left)
+    minutes = wait.limit // timedelta(minutes=1)
+    late = f"the VPC {wait.lacks} for {minutes} minutes, work goes on: {message}"
+    return VPC(stage=Stage.TIMED_OUT, reason=wait.timeout, message=late)
+
+
+def _wait(cluster: CAPTCluster) -> _Wait:
+    if _provisioned(cluster):
+        return _CHANGE
+    return _CREATION if cluster.spec.existing_vpc_id is None else _LOOKUP
 
 
 def _since(seen: Observation) -> datetime:

@@ -182,7 +182,7 @@ def _report(seen: Observation, vpc: VPC) -> Report:
 
 def _of_apply(seen: Observation) -> dict[str, Any]:
     apply = seen.apply
-    if seen.cluster.spec.vpc_template_ref is None:
+    if seen.cluster.spec.template_ref is None:
         return {}
     name = names.vpc_apply_name(seen.cluster.metadata.name)
     if apply is None:

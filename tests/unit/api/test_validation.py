@@ -343,9 +343,14 @@ async def test_a_set_without_selector_may_get_one_later(api, name):
             "would be left behind",
         ),
         ({"existingVpcId": "vpc-1"}, {"existingVpcId": "vpc-2"}, "existingVpcId is immutable"),
+        (
+            {"existingVpcId": "vpc-1", "existingVpcTemplateRef": {"name": "lookup"}},
+            {"existingVpcTemplateRef": None},
+            "cannot be taken away",
+        ),
         ({"existingVpcId": "vpc-1"}, {"region": "eu-west-1"}, "region is immutable"),
     ],
-    ids=["template-to-existing", "existing-to-template", "another-vpc", "another-region"],
+    ids=["template-to-existing", "existing-to-template", "another-vpc", "no-lookup", "another-region"],
 )
 async def test_a_cluster_keeps_its_vpc(api, name, before, patch, words):
     """B-C22: what would leave a VPC running behind the user's back is refused."""

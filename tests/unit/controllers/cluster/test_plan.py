@@ -56,6 +56,24 @@ def test_what_the_user_sets_wins():
     assert body["spec"]["optionalVariables"] == ["cluster_name"]
 
 
+def test_an_existing_vpc_is_looked_up_by_its_id():
+    """B-C19: the template gets the id whatever else is set, must take it, and gets no name for a VPC to make."""
+    body = created(
+        existingVpcId="vpc-1",
+        existingVpcTemplateRef={"name": "lookup"},
+        variables={"vpc_id": "vpc-2"},
+        values={"vpc_id": ["vpc-3"]},
+    )
+
+    assert body["spec"] == {
+        "templateRef": {"name": "lookup"},
+        "variables": {"cluster_name": "blue", "region": "us-west-2", "vpc_id": "vpc-1"},
+        "writeConnectionSecretToRef": {"name": "blue-abc12-vpc-connection"},
+        "retainWorkspaceOnDelete": False,
+        "optionalVariables": ["cluster_name", "region"],
+    }
+
+
 def test_the_name_of_the_vpc():
     """The VPC has the name that the spec gives, else the CAPTCluster's."""
     assert vpc_name(capt_cluster(vpcConfig={"name": "shared"})) == "shared"

@@ -75,6 +75,39 @@ def test_an_existing_vpc_is_ready_at_once():
     assert (told.stage, told.reason, told.vpc_id) == (Stage.READY, "ExistingVPCUsed", "vpc-1")
 
 
+LOOKED_UP = {"existingVpcId": "vpc-1", "existingVpcTemplateRef": {"name": "lookup"}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "outputs", "stage", "told_reason", "words"),
+    [
+        ("Applying", {}, Stage.CREATING, "VPCValidating", "vpc"),
+        ("TemplateNotFound", {}, Stage.CREATING, "VPCValidating", "TemplateNotFound"),
+        ("WorkspaceError", {}, Stage.FAILED, "InvalidVPCConfig", "existingVpcId"),
+        ("TemplateNotAllowed", {}, Stage.FAILED, "InvalidVPCConfig", "TemplateNotAllowed"),
+        ("Available", {}, Stage.CREATING, "WaitingForVPCID", "'vpc_id'"),
+        ("Available", {"vpc_id": "vpc-2"}, Stage.FAILED, "InvalidVPCConfig", "vpc-2"),
+        ("Available", {"vpc_id": "vpc-1"}, Stage.READY, "ExistingVPCUsed", "found"),
+    ],
+)
+def test_an_existing_vpc_is_looked_up(reason, outputs, stage, told_reason, words):
+    """Seed 003, B-C19: with a template that looks it up it is ready when Terraform has found exactly that VPC."""
+    told = vpc(
+        capt_cluster(**LOOKED_UP), vpc_apply(reason, cluster=capt_cluster(**LOOKED_UP), outputs=outputs)
+    )
+
+    assert (told.stage, told.reason) == (stage, told_reason)
+    assert words in told.message
+
+
+def test_the_lookup_has_fifteen_minutes():
+    """Seed 003: an existing VPC that Terraform has not found in that time is reported, by what was to happen to it."""
+    told = vpc(capt_cluster(status=since(15), **LOOKED_UP), vpc_apply("Applying"))
+
+    assert (told.stage, told.reason) == (Stage.TIMED_OUT, "VPCValidationTimeout")
+    assert "has not been found for 15 minutes" in told.message
+
+
 @pytest.mark.parametrize(
     ("outputs", "secret"),
     [({"vpc_id": "vpc-1"}, {}), ({}, {"vpc_id": "vpc-1"}), ({"vpc_id": ""}, {"vpc_id": "vpc-1"})],
