@@ -93,7 +93,7 @@ async def play(cluster: Cluster, edition_name: EditionName) -> Story:
         files = (*sorted((SAMPLES / "local").glob("*.yaml")), SAMPLES / edition_name / "cluster.yaml")
         async with cluster.manager():
             for document in documents(*files):
-                kind = KINDS.get(document["kind"], edition.cluster)
+                kind: Kind[Any] = KINDS.get(document["kind"], edition.cluster)
                 document["metadata"]["namespace"] = NAMESPACE
                 await cluster.client.create(kind, document)
 
@@ -113,6 +113,7 @@ async def play(cluster: Cluster, edition_name: EditionName) -> Story:
             await observer.until(complete)
             found = await cluster.client.list_live(SECRET, NAMESPACE)
             story.secrets.update({each.metadata.name: each for each in found})
+        observer.checks.clear()
         events = await cluster.client.list_live(kind_of(Event), NAMESPACE)
         story.events.extend((each.involved_object.kind, each.type, each.reason) for each in events)
         story.requests.extend(each for each in cluster.audit() if each.user_agent.startswith("capt"))

@@ -176,7 +176,9 @@ def _verdict(apply: WorkspaceTemplateApply, outcome: Outcome, readiness: Readine
     if blocked is None:
         return _workspace_verdict(outcome.found, readiness)
     line = _Line("False", blocked.reason, blocked.message)
-    if blocked.spares_ready and outcome.found and old.observed_generation == apply.metadata.generation:
+    seen = old.observed_generation == apply.metadata.generation
+    # what was looked at in vain since it was changed is seen, too, but it was not applied
+    if blocked.spares_ready and outcome.found and seen and old.applied:
         # the spec of the apply is the one that was rendered last, and nothing says that it should be another
         verdict = _workspace_verdict(outcome.found, readiness)
         if verdict.applied and _revision(outcome.found) == old.last_applied_revision:

@@ -216,6 +216,8 @@ class TestMissingTemplate:
         changed = changed.model_copy(update={"metadata": metadata})
         told = report(changed, Outcome(blocked=self.missing, found=found(done())), LATER)
         assert lines(told)["Ready"] == ("False", "TemplateNotFound")
+        again = report(after(changed, told), Outcome(blocked=self.missing, found=found(done())), LATER)
+        assert lines(again)["Ready"] == ("False", "TemplateNotFound")
 
     def test_nothing_made_yet(self) -> None:
         """Without a Workspace the missing template is the reason."""
