@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from capt.runtime import json_patch
 from capt.runtime.clock import Clock, SystemClock
 from capt.runtime.errors import ApiError, Conflict, NotFound, NotWatched, UndecodableError
 from capt.runtime.informer import Informers
@@ -211,6 +212,7 @@ class Client:
         *,
         resource_version: str,
         uid: str,
+        subresource: str = "",
     ) -> T:
         """Apply a JSON patch (RFC 6902), and return the object as it was stored.
 
@@ -224,6 +226,7 @@ class Client:
             operations: what to do, in order.
             resource_version: patch this version of the object only.
             uid: patch this object only, not a namesake.
+            subresource: ``status`` for instance.
 
         Raises:
             NotFound: the object is not there.
@@ -241,9 +244,10 @@ class Client:
                 "PATCH",
                 kind.resource,
                 key,
-                path=kind.resource.path(namespace, name),
+                path=kind.resource.path(namespace, name, subresource),
                 body=[*conditions, *operations],
                 verb="patch",
+                subresource=subresource,
                 content_type=JSON_PATCH,
             )
         except Conflict:
@@ -303,21 +307,42 @@ class Client:
         Args:
             kind: what to patch.
             obj: the object as it was read; the patch is what differs from its status.
-            status: the whole new status. Fields that it lacks are removed.
+            status: the whole new status. Fields that it lacks are removed. Nulls within a model's JSON are values; a
+                null in a mapping is an absent field.
 
         Returns:
             The object as it was stored; ``obj`` itself when nothing differs, and then no request was made.
 
         Raises:
             NotFound: the object is gone.
-            Conflict: a namesake has taken its place.
+            Conflict: a namesake has taken its place; or there are nulls, and somebody else wrote to the object.
             ApiError: the API server refused, or did not answer.
         """
-        after = status if isinstance(status, Mapping) else _dumped(status)
-        patch = difference(self._views.content(obj).get("status") or {}, after)
+        before = self._views.content(obj).get("status") or {}
+        if isinstance(status, Mapping):
+            after = status
+        else:
+            after = _dumped(status)
+            if json_patch.needed(before, after):
+                return await self._replace_status(kind, obj, after)
+        patch = difference(before, after)
         if not patch:
             return obj
         return await self._patch_of(kind, obj, {"status": patch}, subresource="status")
+
+    async def _replace_status(self, kind: Kind[T], obj: T, status: Mapping[str, Any]) -> T:
+        content = self._views.content(obj)
+        present = {"status": content["status"]} if "status" in content else {}
+        meta = obj.metadata
+        return await self.json_patch(
+            kind,
+            meta.namespace or "",
+            meta.name,
+            json_patch.difference(present, {"status": status}),
+            resource_version=meta.resource_version,
+            uid=meta.uid,
+            subresource="status",
+        )
 
     async def apply_difference(self, kind: Kind[T], obj: T, desired: Mapping[str, Any]) -> T:
         """Give an object the fields of ``desired``, and leave all others alone.

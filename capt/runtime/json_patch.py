@@ -43,5 +43,21 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def needed(before: Any, after: Any) -> bool:
+    """Tell whether a merge patch cannot turn ``before`` into ``after``: they differ, and null is part of one of them.
+
+    In a merge patch null means "remove", and API servers take nulls out of lists that one puts in place.
+    """
+    return not equal(before, after) and (_holds_null(before) or _holds_null(after))
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_null, value))
+    return value is None
+
+
 def _pointer(path: str, name: str) -> str:
     return f"{path}/{name.replace('~', '~0').replace('/', '~1')}"

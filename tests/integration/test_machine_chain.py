@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -454,3 +455,87 @@ async def test_a_definition_older_than_the_manager_holds_no_machine_up(cluster: 
                 await cluster.observer.until(says(cluster, MACHINE, "alone", "Provisioned"))
         finally:
             await serve(current)
+
+
+NULL_MODULE = """
+variable "size" {
+  type    = number
+  default = 7
+}
+variable "disks" { type = any }
+variable "node_group" { type = string }
+output "size" { value = var.size }
+output "disks" { value = var.disks }
+"""
+
+
+async def test_null_passes_through_the_whole_chain(cluster: Cluster) -> None:
+    """A null in a machine's values is one for Terraform, wherever it stands, from the beginning and when it comes later."""
+    spec = {**NODE, "workspaceTemplateRef": {"name": "nulls"}}
+    first = {"size": None, "disks": {"a": {"type": None}, "b": [{"type": None}, None]}}
+    second = {"size": 3, "disks": {"a": None, "b": [None, {"type": "x", "gb": None}]}}
+    async with cluster.manager():
+        await cluster.apply(template("nulls", NULL_MODULE), machine("node", {**spec, "values": first}))
+
+        async def arrived(values: dict[str, Any]) -> bool:
+            found = await cluster.observer.client.get(MACHINE, NAMESPACE, "node")
+            applies = await cluster.observer.client.list(APPLY)
+            workspaces = await cluster.observer.client.list(WORKSPACE)
+            return (
+                found is not None
+                and found.status.ready
+                and [values.items() <= dict(each.spec.values).items() for each in applies] == [True]
+                and [values.items() <= dict(each.spec.for_provider.varmap).items() for each in workspaces]
+                == [True]
+                and found.status.outputs.get("disks") == values["disks"]
+            )
+
+        await cluster.observer.until(lambda: arrived(first))
+        found = await cluster.client.get_live(MACHINE, NAMESPACE, "node")
+        assert found is not None
+        for values in (second, first):
+            found = await cluster.client.json_patch(
+                MACHINE,
+                NAMESPACE,
+                "node",
+                [{"op": "replace", "path": "/spec/values", "value": values}],
+                resource_version=found.metadata.resource_version,
+                uid=found.metadata.uid,
+            )
+            await cluster.observer.until(partial(arrived, values))
+            found = await cluster.client.get_live(MACHINE, NAMESPACE, "node")
+            assert found is not None
+
+
+async def test_an_upgrade_disturbs_no_machine(cluster: Cluster) -> None:
+    """A newer manager that gives every apply a further field brings them up to date, and no machine is unready meanwhile."""
+    async with cluster.manager():
+        await cluster.apply(*samples())
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+    for apply in await cluster.client.list_live(APPLY):
+        older = {"spec": {"optionalVariables": None}}
+        await cluster.client.patch(APPLY, NAMESPACE, apply.metadata.name, older)
+    machines = cluster.observer.informers.store(MACHINE)
+
+    def all_are_ready() -> None:
+        for each in machines.list():
+            conditions = each.decode()["status"]["conditions"]
+            assert [one["status"] for one in conditions if one["type"] == "Ready"] == ["True"]
+
+    cluster.observer.checks.append(all_are_ready)
+    async with cluster.manager():
+
+        async def upgraded() -> bool:
+            applies = await cluster.observer.client.list(APPLY)
+            return all(
+                each.spec.optional_variables and each.status.observed_generation == each.metadata.generation
+                for each in applies
+            )
+
+        await cluster.observer.until(upgraded)
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)
+        # a change that Terraform has to carry out still shows
+        cluster.observer.checks.clear()
+        await change(cluster, {"template": {"spec": {"tags": {"a": "b"}}}})
+        await cluster.observer.until(says(cluster, MACHINE, machines.list()[0].name, "WaitingForWorkspace"))
+        await cluster.observer.settled(DEPLOYMENT, replicas=3)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from capt.api import Event
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
-from capt.runtime import Kind, Resource, find_condition, is_true
+from capt.runtime import find_condition, is_true
 from capt.terraform import standing_resources
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
 
@@ -21,7 +20,6 @@ pytestmark = [
     pytest.mark.skipif(CLI is None, reason="neither terraform nor tofu is on PATH"),
 ]
 DEPLOYMENT = "worker-deployment"
-EVENT = Kind(Resource(group="", version="v1", kind="Event", plural="events"), Event)
 
 
 def one_machine() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -81,14 +79,7 @@ async def test_a_broken_module_is_told_and_heals(cluster: Cluster) -> None:
             )
 
         await cluster.observer.until(told, seconds=45)
-        warnings = [
-            event for event in await cluster.client.list_live(EVENT, NAMESPACE) if event.type == "Warning"
-        ]
-        assert any(
-            "undeclared input variable" in (event.message or "")
-            and event.involved_object.kind == "CaptMachine"
-            for event in warnings
-        )
+        await cluster.observer.told(MACHINE, "", "undeclared input variable")
 
         module = {"template": {"spec": {"forProvider": {"module": sound}}}}
         await cluster.client.patch(TEMPLATE, NAMESPACE, "machine-template", {"spec": module})

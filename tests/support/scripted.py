@@ -45,6 +45,7 @@ class ThingSpec(Model):
 class ThingStatus(Model):
     ready: bool = False
     note: str | None = None
+    outputs: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda outputs: not outputs)
 
 
 class Thing(Model):

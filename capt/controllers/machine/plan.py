@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from capt.api import CaptMachine, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.child_apply import Create, Keep, Update, bring_up_to_date
 from capt.controllers.kinds import MACHINE
 from capt.controllers.machine.node_group import NodeGroup
 from capt.controllers.machine.variables import machine_variables
 from capt.controllers.manifest import to_manifest
-from capt.runtime.merge_patch import difference
 from capt.runtime.owners import controller_reference, is_controlled_by
 
 _OWNED_FIELDS: Final = ("templateRef", "variables", "values", "optionalVariables")
@@ -49,25 +48,6 @@ class Blocked:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """Make the WorkspaceTemplateApply."""
-
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """Change the WorkspaceTemplateApply."""
-
-    patch: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """The WorkspaceTemplateApply is as it should be."""
-
-
 Plan = Create | Update | Keep | Blocked
 
 
@@ -91,10 +71,10 @@ def plan_apply(observation: Observation) -> Plan:
             f"WorkspaceTemplateApply {apply.metadata.name} is being deleted; it is made again when it is gone"
         )
         return Blocked(reason="WorkspaceDeleting", message=message)
-    patch = _apply_patch(machine, apply, group)
-    if not patch:
-        return Keep()
-    return waiting if obstacle else Update(patch=patch)
+    change = bring_up_to_date(
+        apply, labels=_labels(machine), spec=_wanted_spec(machine, group), owned=_OWNED_FIELDS
+    )
+    return waiting if obstacle and isinstance(change, Update) else change
 
 
 def _new_apply(machine: CaptMachine, group: NodeGroup | None) -> dict[str, Any]:
@@ -107,20 +87,6 @@ def _new_apply(machine: CaptMachine, group: NodeGroup | None) -> dict[str, Any]:
     if labels := _labels(machine):
         metadata["labels"] = labels
     return {"metadata": metadata, "spec": _wanted_spec(machine, group)}
-
-
-def _apply_patch(
-    machine: CaptMachine, apply: WorkspaceTemplateApply, group: NodeGroup | None
-) -> dict[str, Any]:
-    current = to_manifest(apply.spec)
-    labels = dict(apply.metadata.labels)
-    return difference(
-        {
-            "metadata": {"labels": labels},
-            "spec": {name: current[name] for name in _OWNED_FIELDS if name in current},
-        },
-        {"metadata": {"labels": labels | _labels(machine)}, "spec": _wanted_spec(machine, group)},
-    )
 
 
 def _wanted_spec(machine: CaptMachine, group: NodeGroup | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from capt.api import CaptMachine, WorkspaceTemplateApply
 from capt.controllers import names, ownership
+from capt.controllers.child_apply import Create, Keep, Update, change
 from capt.controllers.kinds import APPLY, MACHINE
 from capt.controllers.machine.node_group import (
     NODE_GROUP_INDEX,
@@ -13,7 +14,7 @@ from capt.controllers.machine.node_group import (
     named_group,
     node_group,
 )
-from capt.controllers.machine.plan import Create, Keep, Observation, Plan, Update, plan_apply
+from capt.controllers.machine.plan import Observation, Plan, plan_apply
 from capt.controllers.machine.status import Report, report, report_deletion
 from capt.controllers.pausing import is_paused
 from capt.runtime import AlreadyExists, Key, finalizers
@@ -91,11 +92,8 @@ class CaptMachineReconciler:
             case Create(body=body):
                 await self._client.create(APPLY, body)
             case Update(patch=patch) if observation.apply is not None:
-                metadata = observation.apply.metadata
-                stored = await self._client.patch(
-                    APPLY, metadata.namespace or "", metadata.name, patch, uid=metadata.uid
-                )
-                if stored.metadata.resource_version == metadata.resource_version:
+                stored = await change(self._client, observation.apply, plan)
+                if stored.metadata.resource_version == observation.apply.metadata.resource_version:
                     # fields that the server's definition does not have yet: what stands is not wrong for that
                     self._log.warning(
                         "the API server drops fields of WorkspaceTemplateApply: its definition is older than this manager",

@@ -13,8 +13,9 @@ from typing import Any, Final, Literal
 
 from capt.api import CaptMachine, CaptMachineStatus, Condition, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.child_apply import Keep, Update
 from capt.controllers.machine.node_group import group_name
-from capt.controllers.machine.plan import Blocked, Keep, Observation, Plan
+from capt.controllers.machine.plan import Blocked, Observation, Plan
 from capt.controllers.wording import listed
 from capt.controllers.workspace import output_text
 from capt.runtime.conditions import find_condition, is_true, set_condition
@@ -61,6 +62,8 @@ def report(observation: Observation, plan: Plan) -> Report:
         verdict = _Verdict(False, plan.reason, plan.message)
     elif isinstance(plan, Keep) and observation.apply is not None:
         verdict = _applied(observation.machine, observation.apply)
+    elif isinstance(plan, Update):
+        verdict = _not_seen_yet(observation.machine)
     else:
         verdict = _under_way(observation.machine)
     return _report(observation, verdict)
@@ -93,7 +96,9 @@ def _applied(machine: CaptMachine, apply: WorkspaceTemplateApply) -> _Verdict:
     conditions = apply.status.conditions
     ready, synced = find_condition(conditions, READY), find_condition(conditions, "Synced")
     seen = apply.status.observed_generation == apply.metadata.generation
-    if not seen or ready is None or ready.reason == _UNDER_WAY:
+    if not seen:
+        return _not_seen_yet(machine)
+    if ready is None or ready.reason == _UNDER_WAY:
         return _under_way(machine)
     if ready.status == "True":
         # Unknown: its template cannot be read now, so nothing says that what stands is not what is wanted
@@ -104,6 +109,22 @@ def _applied(machine: CaptMachine, apply: WorkspaceTemplateApply) -> _Verdict:
     reason = WORKSPACE_ERROR if failing else "WaitingForWorkspace"
     message = ready.message if failing else f"{ready.reason}: {ready.message}"
     return _Verdict(False, reason, message, failing=failing)
+
+
+def _not_seen_yet(machine: CaptMachine) -> _Verdict:
+    """Return what counts until an apply has said what a change of it comes to.
+
+    A machine that was ready for its very spec stays so: the change is not the user's but, say, a newer manager's, which
+    fills a field that did not exist before, and mostly comes to nothing. If it does not, the apply says so at once.
+    """
+    ready = find_condition(machine.status.conditions, READY)
+    if (
+        ready is not None
+        and ready.status == "True"
+        and ready.observed_generation == machine.metadata.generation
+    ):
+        return _Verdict(True, ready.reason, ready.message)
+    return _under_way(machine)
 
 
 def _under_way(machine: CaptMachine) -> _Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capt.controllers.workspace.drift import needs_nulls, spec_difference
+from capt.controllers.workspace.drift import spec_difference
 from capt.controllers.workspace.envelope import readable, shorten
 from capt.controllers.workspace.flavours import (
     FLAVOURS,
@@ -51,7 +51,6 @@ __all__ = [
     "assess",
     "choose",
     "key_text",
-    "needs_nulls",
     "output_of",
     "output_text",
     "owner_labels",

@@ -14,8 +14,7 @@ from typing import Any, Final
 from capt.api import WorkspaceSpec
 from capt.controllers.manifest import to_manifest
 from capt.controllers.workspace.flavours import Flavour
-from capt.runtime import merge_patch
-from capt.runtime.json_patch import equal
+from capt.runtime import json_patch, merge_patch
 
 # in forProvider: what a provider's CRD may fill in, and what Terraform does without it
 _SAME_AS_ABSENT: Final[Mapping[str, object]] = {
@@ -28,37 +27,16 @@ _SAME_AS_ABSENT: Final[Mapping[str, object]] = {
 def spec_difference(actual: WorkspaceSpec, desired: Mapping[str, Any], flavour: Flavour) -> dict[str, Any]:
     """Return the merge patch of `spec` that turns `actual` into `desired`; empty when they mean the same.
 
-    A merge patch cannot say null. Where variables differ and one of the desired ones is null, `varmap` stands in the
-    result as a whole, nulls included: see `needs_nulls`.
+    A merge patch cannot say null. Where variables differ in nulls, `varmap` stands in the result as a whole, nulls
+    included: see `capt.controllers.exact_patch`.
     """
     patch = merge_patch.difference(
         _normal(actual, flavour), _normal(WorkspaceSpec.model_validate(desired), flavour)
     )
-    varmap = _varmap(desired)
-    if _holds_null(varmap) and not equal(actual.for_provider.varmap, varmap):
+    varmap = desired["forProvider"].get("varmap", {})
+    if json_patch.needed(actual.for_provider.varmap, varmap):
         patch.setdefault("forProvider", {})["varmap"] = varmap
     return patch
-
-
-def needs_nulls(patch: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
-    """Return whether `patch`, made by `spec_difference`, holds nulls that are values rather than removals."""
-    return "varmap" in patch.get("forProvider", {}) and _holds_null(_varmap(desired))
-
-
-def _varmap(desired: Mapping[str, Any]) -> Mapping[str, Any]:
-    varmap: Mapping[str, Any] = desired["forProvider"].get("varmap", {})
-    return varmap
-
-
-def _holds_null(value: Any) -> bool:
-    match value:
-        case Mapping():
-            return any(map(_holds_null, value.values()))
-        case list() | tuple():
-            # a list is replaced as a whole, with the nulls in it
-            return False
-        case _:
-            return value is None
 
 
 def _normal(spec: WorkspaceSpec, flavour: Flavour) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from capt.controllers.workspace import (
     Ownership,
     choose,
     key_text,
-    needs_nulls,
     owner_labels,
     ownership,
     spec_difference,
@@ -35,7 +34,7 @@ from capt.controllers.workspace_template_apply.creation import resumption
 from capt.controllers.workspace_template_apply.dependencies import reference_key
 from capt.controllers.workspace_template_apply.render import Refused, Rendered, render
 from capt.controllers.workspace_template_apply.variable_check import Declarations
-from capt.runtime import merge_patch
+from capt.runtime import json_patch, merge_patch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ class Update:
         patch: Merge patch, to be sent under the resourceVersion that it was computed from.
         spec_changes: Whether Terraform will run because of it; otherwise only marks are repaired.
         adopts: Whether the Workspace had another owner, or none, before.
-        nulls: Whether nulls in `patch.spec.forProvider.varmap` are values, and that field stands for the whole.
+        varmap: The variables as a whole, where nulls differ among them, which the patch cannot say; else None.
         resumes: Whether it lets a provider go on that was interrupted while it created.
     """
 
@@ -124,7 +123,7 @@ class Update:
     patch: Mapping[str, Any]
     spec_changes: bool
     adopts: bool
-    nulls: bool = False
+    varmap: Mapping[str, Any] | None = None
     resumes: bool = False
 
 
@@ -203,12 +202,13 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
         return Keep()
     patch = {**({"metadata": marks} if marks else {}), **({"spec": spec} if spec else {})}
     adopts = relation is not Ownership.OURS
+    varmap = target.rendered.spec["forProvider"].get("varmap", {})
     return Update(
         found=seen.found,
         patch=patch,
         spec_changes=bool(spec),
         adopts=adopts,
-        nulls=needs_nulls(spec, target.rendered.spec),
+        varmap=varmap if spec and json_patch.needed(workspace.spec.for_provider.varmap, varmap) else None,
         resumes=bool(resumed),
     )
 

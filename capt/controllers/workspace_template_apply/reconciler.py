@@ -13,6 +13,7 @@ from typing import Any
 
 from capt.api import WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.exact_patch import patch_exactly
 from capt.controllers.kinds import APPLY, TEMPLATE
 from capt.controllers.pausing import is_paused
 from capt.controllers.workspace import assess, readable, shorten, spec_difference
@@ -57,8 +58,6 @@ from capt.runtime import (
     Forbidden,
     Invalid,
     finalizers,
-    json_patch,
-    merge_patch,
 )
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
@@ -213,8 +212,16 @@ class WorkspaceTemplateApplyReconciler:
             workspace = await self._client.create(target.flavour.kind, action.body)
             written = Found(flavour=target.flavour, workspace=workspace)
         else:
-            if action.nulls:
-                written = await self._patch_with_nulls(action)
+            if action.varmap is not None:
+                workspace = await patch_exactly(
+                    self._client,
+                    action.found.flavour.kind,
+                    action.found.workspace,
+                    patch=action.patch,
+                    path=("spec", "forProvider", "varmap"),
+                    value=action.varmap,
+                )
+                written = replace(action.found, workspace=workspace)
             else:
                 written = await self._patch(action.found, action.patch, under_version=True)
             if action.resumes:
@@ -252,25 +259,6 @@ class WorkspaceTemplateApplyReconciler:
             metadata.name,
             patch,
             resource_version=metadata.resource_version if under_version else "",
-            uid=metadata.uid,
-        )
-        return replace(found, workspace=workspace)
-
-    async def _patch_with_nulls(self, action: Update) -> Found:
-        found, spec = action.found, dict(action.patch["spec"])
-        before = self._client.content(found.workspace)
-        inputs = dict(spec["forProvider"])
-        varmap = inputs.pop("varmap")
-        after = merge_patch.apply(before, {**action.patch, "spec": {**spec, "forProvider": inputs}})
-        parameters = {**after["spec"]["forProvider"], "varmap": varmap}
-        after = {**after, "spec": {**after["spec"], "forProvider": parameters}}
-        metadata = found.workspace.metadata
-        workspace = await self._client.json_patch(
-            found.flavour.kind,
-            metadata.namespace or "",
-            metadata.name,
-            json_patch.difference(before, after),
-            resource_version=metadata.resource_version,
             uid=metadata.uid,
         )
         return replace(found, workspace=workspace)

@@ -256,6 +256,25 @@ async def test_patch_status_sends_what_differs():
         assert len(run.transport.requests) == 1
 
 
+async def test_patch_status_says_null():
+    """A null within the JSON of a status is a value: the status is replaced exactly, under the version that was read."""
+    async with cluster(manifest("a", 1, status={"ready": False, "note": "x"})) as run:
+        run.answers(answer(manifest("a", 120, status={"ready": True, "outputs": {"a": None}})))
+        thing = await run.client.get(THING, "default", "a")
+        status = ThingStatus(ready=True, outputs={"a": None})
+        stored = await run.client.patch_status(THING, thing, status)
+        assert run.last.path == f"{PATH}/a/status"
+        assert run.last.content == [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": "1"},
+            {"op": "replace", "path": "/metadata/uid", "value": "uid-of-a"},
+            {"op": "remove", "path": "/status/note"},
+            {"op": "add", "path": "/status/ready", "value": True},
+            {"op": "add", "path": "/status/outputs", "value": {"a": None}},
+        ]
+        assert await run.client.patch_status(THING, stored, status) is stored
+        assert len(run.transport.requests) == 1
+
+
 async def test_apply_difference_sends_what_differs():
     """Only desired fields that differ are sent, fields that the model does not know included; no difference, no request."""
     async with cluster(manifest("a", 1, labels={"keep": "me"}, spec={"size": 1, "unknown": {"a": 1}})) as run:

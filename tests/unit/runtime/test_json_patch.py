@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capt.runtime.json_patch import difference, equal
+from capt.runtime import merge_patch
+from capt.runtime.json_patch import difference, equal, needed
 
 LEAVES = st.none() | st.booleans() | st.integers(-2, 2) | st.text("a~/", max_size=2)
 OBJECTS = st.dictionaries(
@@ -60,3 +61,26 @@ def test_the_difference_makes_one_document_of_the_other(
 def test_what_the_operations_are(before: Any, after: Any, operations: Any) -> None:
     """Only what differs is named."""
     assert difference(before, after) == operations
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "answer"),
+    [
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": None}, {"a": None}, False),
+        ({"a": 1}, {"a": None}, True),
+        ({"a": None}, {}, True),
+        ({"a": [{"b": 1}]}, {"a": [{"b": None}]}, True),
+        ({"a": None, "b": 1}, {"a": None, "b": 2}, True),
+    ],
+)
+def test_needed_for_nulls_only(before: Any, after: Any, answer: bool) -> None:
+    """A merge patch does for everything but documents that differ and hold a null."""
+    assert needed(before, after) is answer
+
+
+@given(OBJECTS, OBJECTS)
+def test_where_it_is_not_needed_a_merge_patch_does(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """What is not said to need a JSON patch comes out right with a merge patch."""
+    if not needed(before, after):
+        assert equal(merge_patch.apply(before, merge_patch.difference(before, after)), after)

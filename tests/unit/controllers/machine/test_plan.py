@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from capt.api import WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.child_apply import Create, Keep, Update
 from capt.controllers.machine.node_group import NodeGroup
-from capt.controllers.machine.plan import Blocked, Create, Keep, Observation, Update, plan_apply
+from capt.controllers.machine.plan import Blocked, Observation, plan_apply
 from tests.support.machines import GROUP, NODE, NOW, ago, condition, machine, owned_by
 
 
@@ -76,6 +79,28 @@ def test_a_changed_machine_changes_its_apply():
             }
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"size": 1}, {"size": None}),
+        ({"size": None}, {"size": 1}),
+        ({"size": None}, {}),
+        ({"disk": {"type": "x"}}, {"disk": {"type": None}}),
+        ({"disks": []}, {"disks": [{"type": None}]}),
+    ],
+)
+def test_null_is_a_value(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """A null that a user gives or takes back changes the values as a whole, and the rest by its difference (row 93)."""
+    apply = stored(machine(spec={**NODE, "values": before}))
+    changed = machine(spec={**NODE, "values": after, "instanceType": "t3.large"})
+    plan = plan_apply(observed(changed, apply))
+    assert plan == Update(
+        patch={"spec": {"variables": {"instance_type": "t3.large"}}},
+        values={"labels": {}, "tags": {}, **after},
+    )
+    assert plan_apply(observed(changed, stored(changed))) == Keep()
 
 
 def test_a_node_waits_for_its_group():

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from capt.api import WorkspaceTemplateApply
-from capt.controllers.machine.plan import Blocked, Create, Keep, Observation, Update
+from capt.controllers.child_apply import Create, Keep, Update
+from capt.controllers.machine.plan import Blocked, Observation
 from capt.controllers.machine.status import report, report_deletion
 from capt.runtime.conditions import find_condition
 from tests.support.machines import GROUP, NOW, ago, condition, machine
@@ -95,9 +96,33 @@ def test_the_output_id_is_an_instance_id_of_a_node_only():
 )
 def test_never_ready_before_the_current_spec_is_applied(apply, plan):
     """B-M17: Nothing but a Workspace that is ready and synced for the spec wanted makes a machine ready."""
-    result = told(apply, plan, of=machine(ready=100))
+    changed = machine(ready=100, metadata={"generation": 2})
+    result = told(apply, plan, of=changed)
     assert not result.status.ready
     assert ready_of(result).status == "False"
+
+
+@pytest.mark.parametrize(
+    ("apply", "plan"),
+    [
+        (apply_with(AVAILABLE, SYNCED), Update(patch={"spec": {"optionalVariables": ["new"]}})),
+        (apply_with(AVAILABLE, SYNCED, generation=2), Keep()),
+    ],
+    ids=["changed", "not seen yet"],
+)
+def test_a_change_that_nobody_asked_for_waits_for_the_verdict(apply, plan):
+    """A newer manager that fills a new field of the apply does not make a machine NotReady before the apply says so."""
+    standing = machine(ready=100)
+    result = told(apply, plan, of=standing)
+    assert result.status.ready
+    assert result.event is None
+    assert ready_of(result) == find_condition(standing.status.conditions, "Ready")
+    assert not told(apply_with(*APPLYING), of=standing).status.ready
+
+
+def test_an_apply_that_is_made_again_starts_from_nothing():
+    """Whoever deletes an apply takes the infrastructure away: its machine is not ready until it stands again."""
+    assert not told(None, Create(body={}), of=machine(ready=100)).status.ready
 
 
 def test_a_missing_template_does_not_make_a_standing_machine_unready():
