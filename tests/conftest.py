@@ -8,7 +8,10 @@ import pytest
 from capt.runtime import configure_logging
 
 REQUIRED = frozenset(filter(None, os.environ.get("CAPT_TEST_REQUIRE", "").split(",")))
-"""Markers of tools that must be here (`CAPT_TEST_REQUIRE=kubectl,terraform`): a test skipped for want of one fails."""
+"""Markers of tools that must be here (`CAPT_TEST_REQUIRE=kubectl,terraform`): a test skipped for want of one fails.
+
+So does one that is skipped and carries no marker, for nobody could tell what it lacked.
+"""
 
 TOOLS = {
     "kubectl": "for want of kubectl",
@@ -31,11 +34,15 @@ def _quiet_logs() -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> object:
     """Turn the skip of a test into a failure, if all that it needs is required to be here."""
     report = yield
-    report.tools = sorted(TOOLS.keys() & {mark.name for mark in item.iter_markers()})
-    if report.skipped and report.tools and REQUIRED.issuperset(report.tools):
+    marks = {mark.name for mark in item.iter_markers()}
+    report.tools = sorted(TOOLS.keys() & marks)
+    if report.skipped and REQUIRED.issuperset(report.tools) and REQUIRED and "embedded" not in marks:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        asked = (
+            f"CAPT_TEST_REQUIRE asks for {', '.join(report.tools)}" if report.tools else "no marker says why"
+        )
         report.outcome = "failed"
-        report.longrepr = f"{why}, and CAPT_TEST_REQUIRE asks for {', '.join(report.tools)}"
+        report.longrepr = f"{why}, and {asked}"
     return report
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 
 from tests.conformance.steps import NAMESPACES, Events, Ref, Script, Send, Step, Until, Watch, post
+from tests.support.waiting import until
 
 _PATIENCE = 45.0  # the real garbage collector looks for new kinds every 30 s
 _QUIET = 10.0
-_POLL = 0.05
+_HANG_UP = 0.05
 
 Entry = tuple[str, Any]
 
@@ -85,14 +86,13 @@ class Player:
         self.transcript.append((f"{step.method} {self._path(step.path)}{query}{sent}", answer))
 
     async def _until(self, step: Until) -> None:
-        asked = Send(method="GET", path=step.path)
+        async def met() -> bool:
+            answer, body = await self.request(Send(method="GET", path=step.path))
+            return step.met(answer["code"], body)
+
         try:
-            async with asyncio.timeout(_PATIENCE):
-                answer, body = await self.request(asked)
-                while not step.met(answer["code"], body):
-                    await asyncio.sleep(_POLL)
-                    answer, body = await self.request(asked)
-                outcome: Any = "as wanted"
+            await until(met, seconds=_PATIENCE)
+            outcome = "as wanted"
         except TimeoutError:
             outcome = "never as wanted"
         self.transcript.append((f"until {self._path(step.path)}", outcome))
@@ -170,5 +170,5 @@ async def play(endpoint: Endpoint, script: Script, namespace: str) -> list[Entry
                 await player.play(step)
         finally:
             player.close()
-            await asyncio.sleep(_POLL)  # hung up TLS connections need a moment to be gone
+            await asyncio.sleep(_HANG_UP)  # hung up TLS connections need a moment to be gone
         return player.transcript

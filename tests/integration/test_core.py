@@ -60,11 +60,10 @@ class World:
         return self.edition.name == "v1beta1"
 
 
-@pytest.fixture(params=["v1beta1", "v1beta2"])
-async def world(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    name: EditionName = request.param
-    async with core(cluster, name) as edition:
-        yield World(cluster, edition)
+@pytest.fixture
+async def world(cluster: Cluster, edition: EditionName) -> AsyncIterator[World]:
+    async with core(cluster, edition) as found:
+        yield World(cluster, found)
 
 
 async def test_what_providers_report_reaches_the_cluster(world: World) -> None:

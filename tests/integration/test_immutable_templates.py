@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,11 @@ import aiohttp
 import pytest
 import yaml
 
-from capt.runtime import SystemClock
 from hack.envtest import ControlPlane
 from tests.support import project
 from tests.support.api_servers import REAL
 from tests.support.cluster import NAMESPACE, Cluster
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.envtest, pytest.mark.skipif(not REAL, reason="needs a real API server")]
 
@@ -111,7 +110,9 @@ async def test_templates_are_immutable_but_for_dry_runs_of_cluster_api(
 
 async def _in_force(server: Server, path: str, change: dict[str, Any]) -> None:
     """Wait until the server, which reads its policies from a cache, refuses what is to be refused."""
-    clock = SystemClock()
-    async with asyncio.timeout(20):
-        while (await server.call("PATCH", f"{path}?dryRun=All", change))[0] != 422:
-            await clock.sleep(0.05)
+
+    async def refused() -> bool:
+        status, _ = await server.call("PATCH", f"{path}?dryRun=All", change)
+        return status == 422
+
+    await until(refused)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import aiohttp
@@ -11,6 +10,7 @@ from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT
 from capt.controllers.names import WATCH_FILTER_LABEL
 from capt.runtime import ManagerOptions
 from tests.support.cluster import NAMESPACE, Cluster, samples
+from tests.support.waiting import until
 
 
 async def test_a_manager_with_a_filter_minds_labelled_objects_and_what_they_make(cluster: Cluster) -> None:
@@ -53,15 +53,9 @@ async def test_the_metrics_tell_what_there_is(cluster: Cluster) -> None:
             'capt_events_total{component="captmachine",reason="Ready",type="Normal"} 3.0',
         }
         # its caches may be a moment behind those of the observer
-        await asyncio.wait_for(_scraped(manager.addresses["metrics"], wanted), 10)
+        await until(partial(_scraped, manager.addresses["metrics"], wanted), seconds=10)
 
 
-async def _scraped(address: str, wanted: set[str]) -> None:
-    async with aiohttp.ClientSession() as session:
-        get = partial(session.get, f"http://{address}/metrics")
-        while True:
-            async with get() as answer:
-                lines = {line.rstrip() for line in (await answer.text()).splitlines()}
-            if wanted <= lines:
-                return
-            await asyncio.sleep(0.05)
+async def _scraped(address: str, wanted: set[str]) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as answer:
+        return wanted <= {line.rstrip() for line in (await answer.text()).splitlines()}

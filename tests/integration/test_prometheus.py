@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from capt.runtime import ManagerOptions
 from tests.support.cluster import Cluster, samples
+from tests.support.waiting import until
 
 SERVING = ManagerOptions(metrics_bind_address="127.0.0.1:0", health_probe_bind_address="0")
 
@@ -104,21 +107,22 @@ async def scraped(folder: Path, address: str, query: str) -> str:
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
     )
+    found: list[Any] = []
+
+    async def answered() -> bool:
+        url = f"http://127.0.0.1:{port}/api/v1/query"
+        # it may still be starting
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            async with aiohttp.ClientSession() as http, http.get(url, params={"query": query}) as answer:
+                found[:] = (await answer.json())["data"]["result"] if answer.status == 200 else []
+        return bool(found)
+
     try:
-        async with asyncio.timeout(30), aiohttp.ClientSession() as http:
-            while True:
-                try:
-                    url = f"http://127.0.0.1:{port}/api/v1/query"
-                    async with http.get(url, params={"query": query}) as answer:
-                        found = (await answer.json())["data"]["result"] if answer.status == 200 else []
-                except aiohttp.ClientConnectionError:
-                    found = []  # it is still starting
-                if found:
-                    return str(found[0]["value"][1])
-                await asyncio.sleep(0.1)
+        await until(answered)
     finally:
         process.terminate()
         await process.wait()
+    return str(found[0]["value"][1])
 
 
 async def free_port() -> int:

@@ -33,6 +33,7 @@ async def test_applied_fields_have_one_owner(cluster: Cluster):
     await client.delete(CONFIG_MAP, NAMESPACE, "applied")
 
 
+@pytest.mark.embedded
 @pytest.mark.skipif(REAL, reason="the embedded server does no server-side apply")
 async def test_a_server_without_it_refuses(cluster: Cluster):
     """415, not a patch that is taken for another kind of patch."""

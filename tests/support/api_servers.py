@@ -16,6 +16,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,11 +40,11 @@ from capt.runtime import (
     Kind,
     NotFound,
     Resource,
-    SystemClock,
     raise_for_status,
 )
 from hack.envtest import ControlPlane, control_plane
 from tests.support import project
+from tests.support.waiting import until
 
 _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
     *(
@@ -61,8 +62,6 @@ _GRANTED = (
     "rbac/leader_election_role.yaml",
     "terraform/engine_role.yaml",
 )
-
-_POLL_SECONDS = 0.05
 
 REAL = os.environ.get("CAPT_TEST_APISERVER") == "real"
 
@@ -193,12 +192,11 @@ async def _sweep(plane: ControlPlane) -> None:
         for flavour in WORKSPACE_FLAVOURS[1:]:
             path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{flavour.resource}"
             await transport.request("DELETE", path)
-            while await _served(transport, flavour):
-                await SystemClock().sleep(_POLL_SECONDS)
+            await until(partial(_is_unknown, transport, flavour))
 
 
-async def _served(transport: HttpTransport, kind: Kind[Any]) -> bool:
-    return (await transport.request("GET", kind.resource.path("default"))).status != 404
+async def _is_unknown(transport: HttpTransport, kind: Kind[Any]) -> bool:
+    return (await transport.request("GET", kind.resource.path("default"))).status == 404
 
 
 async def _present(client: Client, kind: Kind[Any], namespace: str) -> list[Any]:

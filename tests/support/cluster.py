@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from capt import controllers, terraform
+from capt.api import Event as ApiEvent
 from capt.assets import manifests
 from capt.controllers.kinds import (
     APPLY,
@@ -21,6 +22,7 @@ from capt.controllers.kinds import (
     MACHINE_SET,
     TEMPLATE,
     WORKSPACE_FLAVOURS,
+    kind_of,
 )
 from capt.embedded import AuditEvent
 from capt.install import definitions, install_definitions
@@ -46,6 +48,7 @@ WORKSPACE = WORKSPACE_FLAVOURS[0]
 KINDS: dict[str, Kind[Any]] = {
     kind.resource.kind: kind for kind in (TEMPLATE, APPLY, MACHINE, MACHINE_SET, MACHINE_DEPLOYMENT)
 }
+EVENT = kind_of(ApiEvent)
 QUIET = ManagerOptions(metrics_bind_address="0", health_probe_bind_address="0")
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -206,6 +209,26 @@ class Observer:
 
         await self.until(empty, seconds=seconds)
 
+    async def told(self, kind: Kind[Any], reason: str, words: str = "", *, of_type: str = "Warning") -> None:
+        """Wait for an Event about an object of a kind; Events are written after what they tell of.
+
+        Args:
+            kind: What the Event is about.
+            reason: Its reason; "" for any.
+            words: What its message must contain.
+            of_type: Normal or Warning.
+        """
+
+        async def written() -> bool:
+            return any(
+                (event.involved_object.kind, event.type) == (kind.resource.kind, of_type)
+                and reason in {"", event.reason}
+                and words in event.message
+                for event in await self.client.list(EVENT)
+            )
+
+        await self.until(written)
+
     async def settled(self, name: str, *, replicas: int, seconds: float = 30.0) -> None:
         """Wait until a deployment has exactly `replicas` machines, all of its current template and available."""
 
@@ -247,8 +270,12 @@ async def cluster(data_dir: Path, plane: ControlPlane | None = None) -> AsyncIte
             folders = (manifests() / "crds", manifests() / "workspace")
             await install_definitions(client, definitions(*folders), clock)
             observer = Observer(client, informers)
-            for kind in (*KINDS.values(), WORKSPACE):
-                await (await informers.watch(kind, partial(observer.on_event, kind))).wait_synced()
+            handles = [
+                await informers.watch(kind, partial(observer.on_event, kind))
+                for kind in (*KINDS.values(), WORKSPACE, EVENT)
+            ]
+            for handle in handles:
+                await handle.wait_synced()
             yield Cluster(
                 api=server,
                 config=config,

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from capt import controllers, terraform
-from capt.api import CAPTControlPlane, Event, Secret
+from capt.api import CAPTControlPlane, Secret
 from capt.controllers.kinds import (
     CAPT_CLUSTER,
     CAPT_CONTROL_PLANE,
     SECRET,
     TEMPLATE,
-    kind_of,
 )
 from capt.demo.core import Edition, EditionName
 from capt.runtime import Clock, Manager, Transport, find_condition
 from tests.support.cluster import NAMESPACE, QUIET, Cluster
 from tests.support.core import capt_cluster_body, cluster_body, core
 
-EVENT = kind_of(Event)
 NAME = "prod"
 HOST = "0123456789abcdef.gr7.us-west-2.eks.amazonaws.com"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
@@ -118,7 +116,7 @@ class World:
         engine: bool = True,
     ) -> AsyncIterator[Manager]:
         """Run the control plane's controller and what it stands on until the block ends."""
-        manager = Manager(self.cluster.config, QUIET, transport=transport, clock=clock)
+        manager = Manager(self.cluster.manager_config, QUIET, transport=transport, clock=clock)
         controllers.add_to(manager, enabled=ENABLED)
         if engine:
             terraform.add_to(
@@ -170,18 +168,24 @@ class World:
         assert cluster is not None
         return cluster.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    async def parent_until(self, reached: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until the Cluster, which hears of everything a moment later, is as wanted.
+
+        Raises:
+            TimeoutError: It did not come to that; the message shows its status.
+        """
+
+        async def look() -> bool:
+            return reached(await self.parent())
+
+        try:
+            await self.cluster.observer.until(look)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\nCluster: {(await self.parent()).get('status')}") from None
+
     async def secret(self, name: str) -> Secret | None:
         """Return a Secret."""
         return await self.cluster.client.get_live(SECRET, NAMESPACE, name)
-
-    async def events(self) -> list[tuple[str, str, str]]:
-        """Return type, reason and message of the events about the control plane."""
-        found = await self.cluster.client.list_live(EVENT, NAMESPACE)
-        return [
-            (event.type, event.reason, event.message)
-            for event in found
-            if event.involved_object.kind == "CAPTControlPlane"
-        ]
 
 
 def condition_of(control_plane: CAPTControlPlane, kind: str) -> str:

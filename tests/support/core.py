@@ -12,17 +12,21 @@ from capt.controllers.kinds import CAPT_CLUSTER, CAPT_CONTROL_PLANE
 from capt.demo.core import EDITIONS, Edition, EditionName, add_to
 from capt.demo.core.unstructured import DEFINITION
 from capt.install import install_definitions
-from capt.runtime import Clock, Kind, Manager, SystemClock
+from capt.runtime import Client, Clock, Kind, Manager, NotFound, SystemClock
 from tests.support.cluster import NAMESPACE, QUIET, Cluster
+from tests.support.waiting import until
 
 
 @contextlib.asynccontextmanager
 async def core(cluster: Cluster, name: EditionName, *, clock: Clock | None = None) -> AsyncIterator[Edition]:
     """Install an edition's Cluster and ClusterClass, and run the stand-in until the block ends.
 
-    At the end nothing of it is left, so that the next test may take the other edition.
+    At the end no object of it is left. The definitions stay where they are until a test takes the other edition, or
+    `remove_definitions` is called: a real API server takes seconds to forget a kind and to learn it again.
     """
     edition = EDITIONS[name]
+    if not await _is_served(cluster.client, edition):
+        await remove_definitions(cluster.client)
     kinds: tuple[Kind[Any], ...] = (
         edition.cluster,
         edition.cluster_class,
@@ -56,20 +60,33 @@ async def core(cluster: Cluster, name: EditionName, *, clock: Clock | None = Non
 
 
 async def sweep(cluster: Cluster, edition: Edition) -> None:
-    """Remove what an edition has: its objects, those of providers, and its definitions."""
+    """Remove the objects of an edition, and those of providers."""
     for kind in (edition.cluster, edition.cluster_class, CAPT_CLUSTER, CAPT_CONTROL_PLANE):
         for item in await cluster.client.list_live(kind, NAMESPACE):
             if item.metadata.finalizers:
                 bare = {"metadata": {"finalizers": []}}
                 await cluster.client.patch(kind, NAMESPACE, item.metadata.name, bare)
             await cluster.client.delete(kind, NAMESPACE, item.metadata.name)
-    names = [str(each["metadata"]["name"]) for each in edition.definitions]
+
+
+async def remove_definitions(client: Client) -> None:
+    """Remove the Cluster and ClusterClass of whichever edition there is."""
+    names = {str(each["metadata"]["name"]) for edition in EDITIONS.values() for each in edition.definitions}
     for name in names:
-        await cluster.client.delete(DEFINITION, "", name)
-    clock = SystemClock()
-    async with asyncio.timeout(20):
-        while any([await cluster.client.get_live(DEFINITION, "", name) for name in names]):
-            await clock.sleep(0.05)
+        await client.delete(DEFINITION, "", name)
+
+    async def gone() -> bool:
+        return not any([await client.get_live(DEFINITION, "", name) for name in names])
+
+    await until(gone)
+
+
+async def _is_served(client: Client, edition: Edition) -> bool:
+    try:
+        await client.list_live(edition.cluster, NAMESPACE)
+    except NotFound:
+        return False
+    return True
 
 
 def cluster_body(edition: Edition, name: str = "c", **spec: Any) -> dict[str, Any]:

@@ -73,5 +73,9 @@ def _condition(obj: Unstructured, kind: str) -> Mapping[str, Any] | None:
 
 
 def _failure(obj: Unstructured) -> tuple[str, str] | None:
+    """Return a terminal failure; its message names the object, as core's does, so that its provider knows it again."""
     reason, message = at(obj.status, "failureReason"), at(obj.status, "failureMessage")
-    return (reason or "", message or "") if reason or message else None
+    if not reason and not message:
+        return None
+    origin = f'{obj.api_version}, Kind={obj.kind} with name "{obj.metadata.name}"'
+    return reason or "", f"Failure detected from referenced resource {origin}: {message or ''}".rstrip()
