@@ -8,7 +8,7 @@ DEV    := $(VENV)/.dev-ready
 AUDIT  := $(VENV)/.audit
 PYTEST := $(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
 
-.PHONY: help demo demo-cluster test envtest test-envtest lint format crds rbac clean
+.PHONY: help demo demo-cluster test envtest test-envtest test-endpoints lint format crds rbac clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,12 +23,15 @@ test: $(DEV) ## the whole test suite
 	$(PYTEST)
 
 envtest: $(RUN) ## obtain a real control plane: etcd, kube-apiserver, kube-controller-manager
-	@$(BIN)/python -m hack.envtest.binaries
+	@$(BIN)/python -m hack.envtest obtain
 
 test-envtest: $(DEV) envtest ## the integration tests on a real control plane, and its roles against its audit log
 	@rm -rf $(AUDIT) && mkdir $(AUDIT)
 	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) tests/integration $(wildcard tests/conformance)
 	$(BIN)/python -m hack.check_rbac $(AUDIT)
+
+test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
+	CAPT_ENDPOINT_RUNS=1000 $(BIN)/python -m pytest -q tests/integration/test_endpoint_success.py
 
 lint: $(DEV) ## formatting, lint rules, types, layers
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
-"""`python -m hack.envtest`: a control plane to look around in, until Ctrl-C."""
+"""`python -m hack.envtest`: a control plane to look around in, until Ctrl-C; with `obtain`, only its programs."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 
@@ -20,10 +21,16 @@ async def _run() -> None:
         await asyncio.Event().wait()
 
 
-def main() -> int:
-    """Run a control plane until interrupted."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run a control plane until interrupted, or obtain its programs and print where the API server lies."""
+    parser = argparse.ArgumentParser(prog="python -m hack.envtest", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("run", "obtain"), default="run")
+    options = parser.parse_args(arguments)
     try:
-        asyncio.run(_run())
+        if options.what == "obtain":
+            print(obtain().apiserver)
+        else:
+            asyncio.run(_run())
     except KeyboardInterrupt:
         return 0
     except (BinariesMissingError, StartError) as error:

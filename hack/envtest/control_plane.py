@@ -123,7 +123,7 @@ class ControlPlane:
 
 @contextlib.asynccontextmanager
 async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> AsyncIterator[ControlPlane]:
-    """Run etcd, kube-apiserver and, where it is there, kube-controller-manager until the block ends.
+    """Run etcd, kube-apiserver and kube-controller-manager until the block ends.
 
     Of the controller manager only the garbage collector and the deletion of namespaces run: what a cluster
     without nodes needs.
@@ -156,18 +156,17 @@ async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> 
             )
             await _ready(plane, apiserver)
             plane = replace(plane, started_in=time.monotonic() - began)
-            if binaries.controller_manager:
-                (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
-                await running.enter_async_context(
-                    _program(
-                        folder,
-                        binaries.controller_manager,
-                        f"--kubeconfig={folder / 'admin.yaml'}",
-                        "--controllers=garbage-collector-controller,namespace-controller",
-                        "--leader-elect=false",
-                        "--secure-port=0",
-                    )
+            (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
+            await running.enter_async_context(
+                _program(
+                    folder,
+                    binaries.controller_manager,
+                    f"--kubeconfig={folder / 'admin.yaml'}",
+                    "--controllers=garbage-collector-controller,namespace-controller",
+                    "--leader-elect=false",
+                    "--secure-port=0",
                 )
+            )
             yield plane
 
 
