@@ -33,6 +33,9 @@ test-envtest: $(DEV) envtest ## the integration tests on a real control plane, a
 test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
 	CAPT_ENDPOINT_RUNS=1000 $(BIN)/python -m pytest -q tests/integration/test_endpoint_success.py
 
+test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
+	CAPT_ENDPOINT_RUNS=1000 $(BIN)/python -m pytest -q tests/integration/test_endpoint_success.py
+
 lint: $(DEV) ## formatting, lint rules, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
