@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capt import terraform
 from capt.controllers.kinds import APPLY, CAPT_CLUSTER, CAPT_CONTROL_PLANE, SECRET, TEMPLATE
 from capt.demo.core import Edition
-from capt.runtime import Clock, Kind
-from tests.support.cluster import NAMESPACE, QUIET, Cluster
+from tests.support.cluster import NAMESPACE, Cluster
 from tests.support.control_planes import control_plane_body, module, template_body
-from tests.support.core import capt_cluster_body, cluster_body, core
+from tests.support.core import capt_cluster_body, cluster_body
 from tests.support.fast_clock import FastClock
+from tests.support.watched import NAME, watched
 
-NAME = "prod"
 FAST = 300  # five minutes are a second
 VPC = 'output "vpc_id" { value = "vpc-1" }\n'
 OTHER_VPC = VPC + 'output "more" { value = 1 }\n'
 BLIND = 'output "other" { value = 1 }\n'
 BROKEN = "}"
-
-
-@dataclass(slots=True)
-class Watched:
-    """One object, and every condition that it has ever had.
-
-    Attributes:
-        cluster: Where it is.
-        kind: Its kind.
-        conditions: Type, status and reason of each condition seen.
-        phases: Each phase seen.
-    """
-
-    cluster: Cluster
-    kind: Kind[Any]
-    conditions: set[tuple[str, str, str]] = field(default_factory=set)
-    phases: list[str] = field(default_factory=list)
-
-    def look(self) -> None:
-        """Take down what there is to be seen now."""
-        for raw in self.cluster.observer.informers.store(self.kind).list():
-            status = raw.decode().get("status", {})
-            for each in status.get("conditions", ()):
-                self.conditions.add((each["type"], each["status"], each["reason"]))
-            phase = status.get("phase", "")
-            if self.phases[-1:] != [phase]:
-                self.phases.append(phase)
-
-    async def until(self, reason: str) -> None:
-        """Wait until the object says why it is Ready, or is not, of its current generation."""
-
-        async def reached() -> bool:
-            found = await self.cluster.observer.client.get(self.kind, NAMESPACE, NAME)
-            return (
-                found is not None
-                and found.status.observed_generation == found.metadata.generation
-                and reason in {each.reason for each in found.status.conditions if each.type == "Ready"}
-            )
-
-        try:
-            await self.cluster.observer.until(reached)
-        except TimeoutError as error:
-            raise TimeoutError(f"{error}\nnot reached: {reason}; seen: {sorted(self.conditions)}") from None
-
-    async def gone(self) -> None:
-        await self.cluster.observer.gone(self.kind)
-
-    async def has(self, kind: str, reason: str) -> None:
-        """Wait until a condition has had a reason."""
-
-        async def seen() -> bool:
-            return any((each[0], each[2]) == (kind, reason) for each in self.conditions)
-
-        await self.cluster.observer.until(seen)
-
-
-@contextlib.asynccontextmanager
-async def watched(
-    cluster: Cluster,
-    kind: Kind[Any],
-    *,
-    clock: Clock | None = None,
-    simulation: terraform.Simulation | None = None,
-) -> AsyncIterator[tuple[Watched, Edition]]:
-    """Run the stand-in for Cluster API core and a manager, and take down the conditions of a kind."""
-    found = Watched(cluster, kind)
-    # on a clock that runs fast, the seconds that a stop may take are too short
-    options = QUIET if clock is None else replace(QUIET, graceful_shutdown=-1.0)
-    async with core(cluster, "v1beta2") as edition:
-        cluster.observer.checks.append(found.look)
-        async with cluster.manager(options=options, clock=clock, simulation=simulation):
-            yield found, edition
-        cluster.observer.checks.clear()
 
 
 def vpc() -> dict[str, Any]:
