@@ -69,7 +69,7 @@ class WorkspaceReconciler:
         kind: the flavour that is reconciled.
         client: the engine's client.
         executor: runs Terraform.
-        recorder: receives a warning for each run that fails, with the provider's reasons.
+        recorder: receives what every run came to, under the provider's reasons.
         clock: time of conditions.
         conduct: how it behaves towards readers of the Workspace.
     """
@@ -136,9 +136,13 @@ class WorkspaceReconciler:
         now = self._clock.now()
         match step:
             case Step.PAUSE:
-                await self._report(workspace, report.paused(workspace, now))
+                if await self._report(workspace, report.paused(workspace, now)) is not workspace:
+                    self._recorder.normal(self._kind, workspace, *report.PAUSED)
             case Step.HALT:
-                await self._report(workspace, report.halted(workspace, now))
+                if await self._report(workspace, report.halted(workspace, now)) is not workspace:
+                    self._recorder.warning(
+                        self._kind, workspace, "CannotInitializeManagedResource", report.HALTED
+                    )
             case Step.NAME:
                 # the change comes back as an event, and with it the next pass
                 await self._client.apply_difference(
@@ -193,6 +197,7 @@ class WorkspaceReconciler:
             raise
         workspace = await self._mark(workspace, CREATE_SUCCEEDED)
         await self._report(workspace, report.created(workspace, self._clock.now()))
+        self._recorder.normal(self._kind, workspace, *report.CREATED)
         return After(0, "created")
 
     async def _mark(self, workspace: Workspace, name: str) -> Workspace:
@@ -213,6 +218,7 @@ class WorkspaceReconciler:
             raise
         status = report.available(workspace, self._clock.now(), outputs, observation.checksum)
         await self._report(workspace, status)
+        self._recorder.normal(self._kind, workspace, *report.UPDATED)
         return _poll(workspace)
 
     async def _settle(self, workspace: Workspace, observation: Observation) -> Result:
@@ -235,6 +241,7 @@ class WorkspaceReconciler:
             await self._fail(workspace, "delete", error, report.delete_failed)
             raise
         await self._report(workspace, report.deleting(workspace, self._clock.now()))
+        self._recorder.normal(self._kind, workspace, *report.DELETED)
         return After(0, "destroyed")
 
     async def _finish(self, workspace: Workspace) -> None:

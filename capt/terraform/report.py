@@ -33,6 +33,12 @@ _PAUSED: Final = (
     "Reconciliation is paused either through the `spec.managementPolicies` or the pause annotation"
 )
 
+# reason and message of an event; people and alerts know the provider's
+CREATED: Final = ("CreatedExternalResource", "Successfully requested creation of external resource")
+UPDATED: Final = ("UpdatedExternalResource", "Successfully requested update of external resource")
+DELETED: Final = ("DeletedExternalResource", "Successfully requested deletion of external resource")
+PAUSED: Final = ("ReconciliationPaused", _PAUSED)
+
 # with the base64 text they must stay under the 32,768 characters that a condition's message may have
 _STDERR_BYTES: Final = 16 * 1024
 _SUMMARY_CHARACTERS: Final = 1024

@@ -234,8 +234,28 @@ async def test_deletion_destroys_before_the_object_goes(cluster: Cluster, kind: 
     assert left == []
 
 
+async def test_what_a_run_came_to_is_an_event(cluster: Cluster, running: str) -> None:
+    """Creation, change, failure and deletion are told under the provider's reasons, each with the run that it is about."""
+    await cluster.client.create(WORKSPACE, body())
+    await until(cluster, is_ready)
+    await cluster.observer.told(WORKSPACE, "CreatedExternalResource", of_type="Normal")
+    await patch(cluster, varmap={"name": "two"})
+    await until(cluster, is_ready)
+    await cluster.observer.told(WORKSPACE, "UpdatedExternalResource", of_type="Normal")
+    await patch(cluster, varmap={"name": None})
+    await until(cluster, failure)
+    await cluster.observer.told(WORKSPACE, "CannotObserveExternalResource", "No value for required variable")
+    await cluster.client.delete(WORKSPACE, "", "node")
+    await cluster.observer.gone(WORKSPACE)
+    await cluster.observer.told(WORKSPACE, "DeletedExternalResource", of_type="Normal")
+
+
 async def test_six_writes_and_then_silence(cluster: Cluster) -> None:
     """External name, finalizer, secret, three states of status; another look at what is unchanged writes nothing."""
+
+    def written() -> list[str]:
+        return [each for each in cluster.writes(user_agent="capt-engine/") if not each.endswith(" events")]
+
     async with engine(cluster):
         await cluster.client.create(WORKSPACE, body())
         await until(cluster, is_ready)
@@ -247,12 +267,12 @@ async def test_six_writes_and_then_silence(cluster: Cluster) -> None:
             "patch workspaces/status",
             "patch workspaces/status",
         ]
-        assert cluster.writes(user_agent="capt-engine/") == writes
+        assert written() == writes
         await cluster.client.patch(WORKSPACE, "", "node", {"metadata": {"annotations": {"look": "again"}}})
         # when a later one has gone all the way, the look at the first is over too
         await cluster.client.create(WORKSPACE, body("second"))
         await until(cluster, is_ready, "second")
-        assert cluster.writes(user_agent="capt-engine/") == writes * 2
+        assert written() == writes * 2
 
 
 async def test_a_retained_workspace_keeps_its_infrastructure(cluster: Cluster, running: str) -> None:
@@ -272,6 +292,7 @@ async def test_pause_is_shown_and_ends(cluster: Cluster) -> None:
         paused = await until(cluster, failure)
         (condition,) = paused.status.conditions
         assert condition.reason == "ReconcilePaused"
+        await cluster.observer.told(WORKSPACE, "ReconciliationPaused", of_type="Normal")
         await cluster.client.patch(
             WORKSPACE, "", "node", {"metadata": {"annotations": {"crossplane.io/paused": None}}}
         )
@@ -288,6 +309,7 @@ async def test_an_interrupted_creation_of_another_provider_waits_for_a_person(cl
         halted = await until(cluster, failure)
         assert "cannot determine creation result" in failure(halted)
         assert not halted.metadata.finalizers
+        await cluster.observer.told(WORKSPACE, "CannotInitializeManagedResource")
         await cluster.client.patch(WORKSPACE, "", "node", {"metadata": {"annotations": {mark: None}}})
         await until(cluster, is_ready)
 
