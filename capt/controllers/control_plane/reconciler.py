@@ -6,7 +6,7 @@ WorkspaceTemplateApplies, `phases` for the phase, `secrets` for the Secrets, `st
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -23,9 +23,10 @@ from capt.controllers.control_plane.credentials import SECRET_RETRY, Credentials
 from capt.controllers.control_plane.credentials import Result as SecretsResult
 from capt.controllers.control_plane.deletion import delete_applies, delete_machines
 from capt.controllers.control_plane.endpoint import RefusedEndpoint, parse_endpoint
+from capt.controllers.control_plane.events import EventOf, events
+from capt.controllers.control_plane.optional_templates import bring_optional
 from capt.controllers.control_plane.outputs import ENDPOINT, Outputs
 from capt.controllers.control_plane.phases import (
-    ENDPOINT_UPDATE_FAILED,
     Observation,
     Obstacle,
     Phase,
@@ -39,17 +40,13 @@ from capt.controllers.control_plane.plan import (
     Keep,
     Update,
     control_plane_wish,
-    fargate_wish,
     kubeconfig_wish,
     plan_apply,
     progress,
-    spot_role_wish,
 )
 from capt.controllers.control_plane.status import (
     Facts,
     Line,
-    has_changed_phase,
-    is_rolling_out,
     report,
     report_deletion,
     report_paused,
@@ -64,6 +61,7 @@ from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE
 from capt.controllers.manifest import to_manifest
 from capt.controllers.parent_cluster import News, Parent, find_parent, tell, write
 from capt.controllers.pausing import is_leaving, is_paused
+from capt.controllers.workspace import readable
 from capt.runtime import ApiError, BadRequest, Conflict, Forbidden, Invalid, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
@@ -106,11 +104,13 @@ class _Standing:
         apply: The apply, if there is one.
         obstacle: What keeps it from being made or changed.
         progress: How far Terraform is.
+        error: What is to be raised when everything has been told.
     """
 
     apply: WorkspaceTemplateApply | None = None
     obstacle: Obstacle | None = None
     progress: Progress | None = None
+    error: ApiError | None = None
 
     @property
     def done(self) -> bool:
@@ -208,7 +208,12 @@ class CaptControlPlaneReconciler:
         held = ""
         if isinstance(plan, Update) and seen.network.lacks:
             plan, held = Keep(), seen.network.lacks
-        apply, plan = await self._applies.carry_out(wish, seen.control_plane, found, plan)
+        try:
+            apply, plan = await self._applies.carry_out(wish, seen.control_plane, found, plan)
+        except _REFUSALS as error:
+            words = f"the API server refuses the WorkspaceTemplateApply: {readable(error.message)}"
+            refused = Obstacle(reason="ApplyRefused", message=words, needs_person=True)
+            return _Standing(apply=found, obstacle=refused, error=error)
         if isinstance(plan, Obstacle):
             return _Standing(apply=apply, obstacle=plan)
         return _Standing(apply=apply, progress=progress(apply, held) if apply is not None else None)
@@ -277,16 +282,11 @@ class CaptControlPlaneReconciler:
             region=region_of(control_plane, seen.network.capt_cluster),
         )
 
-    async def set_failed_status(
-        self, seen: _Seen, verdict: Verdict, status: CAPTControlPlaneStatus
-    ) -> CAPTControlPlane:
+    async def set_failed_status(self, seen: _Seen, verdict: Verdict, status: CAPTControlPlaneStatus) -> None:
         """Tell that a control plane failed: in its status, by an event, and, when it is terminal, to its Cluster."""
-        old = seen.control_plane
-        written = await self._client.patch_status(CAPT_CONTROL_PLANE, old, status)
-        if has_changed_phase(old.status, status):
-            self._recorder.warning(CAPT_CONTROL_PLANE, old, verdict.reason, verdict.message)
+        await self._client.patch_status(CAPT_CONTROL_PLANE, seen.control_plane, status)
+        self._record(seen.control_plane, events(seen.control_plane.status, status, verdict, ""))
         await self._tell_cluster(seen, status)
-        return written
 
     async def reconcile_delete(self, control_plane: CAPTControlPlane, parent: Parent | None) -> Result:
         """Take the next step of a deletion: machines, then what stands on the control plane, then itself."""
@@ -320,28 +320,6 @@ class CaptControlPlaneReconciler:
         await _past_conflicts(lambda: write(self._client, parent, patches))
         return control_plane
 
-    async def _optional_templates(self, seen: _Seen, standing: _Standing, *, ready: bool) -> Line | None:
-        """Make what is optional; what comes of it is told, and holds nothing up."""
-        fargate = fargate_wish(seen.control_plane, seen.inputs, standing.outputs)
-        wishes = {"role for EC2 Spot": spot_role_wish(seen.control_plane), "Fargate profiles": fargate}
-        wanted = {what: wish for what, wish in wishes.items() if wish is not None}
-        if not wanted:
-            return None
-        problems: list[str] = []
-        for what, wish in wanted.items():
-            if wish is fargate and not ready:
-                problems.append(f"{what}: made when the control plane is ready")
-                continue
-            try:
-                problem = await self._applies.bring(wish, seen.control_plane)
-            except _REFUSALS as error:
-                problem = error.message
-            if problem:
-                problems.append(f"{what}: {problem}")
-        if problems:
-            return Line(status="False", reason="OptionalTemplateNotReady", message="; ".join(problems))
-        return Line(status="True", reason="Applied", message="all optional templates have been applied")
-
     async def _tell(self, seen: _Seen, standing: _Standing, outcome: _Outcome) -> Result:
         control_plane, now = seen.control_plane, self._clock.now()
         endpoint = outcome.endpoint if isinstance(outcome.endpoint, APIEndpoint) else None
@@ -362,13 +340,14 @@ class CaptControlPlaneReconciler:
                 timeouts=_timeouts(control_plane),
             )
         )
-        ready = verdict.phase is Phase.READY
+        # what stands on a control plane is made when there is one
+        outputs = standing.outputs if verdict.phase is Phase.READY else None
         facts = Facts(
             apply=standing.apply,
             done=standing.done,
             endpoint=endpoint,
             secrets=outcome.secrets.line if outcome.secrets is not None else None,
-            optional=await self._optional_templates(seen, standing, ready=ready),
+            optional=await bring_optional(self._applies, control_plane, seen.inputs, outputs),
             now=now,
         )
         status = report(control_plane, verdict, facts)
@@ -376,12 +355,10 @@ class CaptControlPlaneReconciler:
             await self.set_failed_status(seen, verdict, status)
         else:
             await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
-            self._tell_events(control_plane, verdict, status)
+            self._record(control_plane, events(control_plane.status, status, verdict, outcome.problem))
             await self._tell_cluster(seen, status)
-        if outcome.problem and verdict.phase is not Phase.FAILED:
-            self._recorder.warning(CAPT_CONTROL_PLANE, control_plane, ENDPOINT_UPDATE_FAILED, outcome.problem)
-        if outcome.error is not None:
-            raise outcome.error
+        if (error := standing.error or outcome.error) is not None:
+            raise error
         rechecks = [verdict.recheck, outcome.secrets.recheck if outcome.secrets is not None else None]
         if standing.done and not outcome.has_secret:
             rechecks.append(SECRET_RETRY)
@@ -398,19 +375,10 @@ class CaptControlPlaneReconciler:
         patches = tell(seen.parent, seen.control_plane, news)
         await _past_conflicts(lambda: write(self._client, seen.parent, patches))
 
-    def _tell_events(
-        self, control_plane: CAPTControlPlane, verdict: Verdict, status: CAPTControlPlaneStatus
-    ) -> None:
-        old = control_plane.status
-        if has_changed_phase(old, status):
-            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, verdict.phase.value, verdict.message)
-        if is_rolling_out(status) and not is_rolling_out(old):
-            condition = find_condition(status.conditions, "RollingOut")
-            message = condition.message if condition is not None else ""
-            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "RollingOut", message)
-        if is_rolling_out(old) and not is_rolling_out(status):
-            message = f"version {status.version} runs"
-            self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "RolledOut", message)
+    def _record(self, control_plane: CAPTControlPlane, told: Iterable[EventOf]) -> None:
+        for kind, reason, message in told:
+            record = self._recorder.normal if kind == "Normal" else self._recorder.warning
+            record(CAPT_CONTROL_PLANE, control_plane, reason, message)
 
 
 async def _past_conflicts(attempt: Callable[[], Awaitable[_T]]) -> _T:

@@ -22,7 +22,7 @@ from capt.controllers import names
 from capt.controllers.control_plane.outputs import as_texts
 from capt.controllers.control_plane.phases import Phase, Verdict
 from capt.controllers.manifest import to_manifest
-from capt.runtime.conditions import find_condition, is_true, set_condition
+from capt.runtime.conditions import find_condition, set_condition
 
 READY: Final = "Ready"
 INITIALIZED: Final = "Initialized"
@@ -243,18 +243,3 @@ def _rolling_out(
     old, new = control_plane.status.version, control_plane.spec.version
     what = f"version {old} becomes {new}: " if old and old != new else ""
     return Line(status="True", reason="RollingOut", message=what + (verdict.changing or verdict.message))
-
-
-def has_changed_phase(old: CAPTControlPlaneStatus, new: CAPTControlPlaneStatus) -> bool:
-    """Tell whether the phase, or what it failed of, is news."""
-    before, after = find_condition(old.conditions, FAILED), find_condition(new.conditions, FAILED)
-    if old.phase != new.phase:
-        return True
-    if after is None or after.status != "True":
-        return False
-    return before is None or (before.reason, before.message) != (after.reason, after.message)
-
-
-def is_rolling_out(status: CAPTControlPlaneStatus) -> bool:
-    """Tell whether Terraform changes a control plane that serves."""
-    return is_true(status.conditions, ROLLING_OUT)

@@ -13,7 +13,7 @@ from capt.controllers.kinds import (
     MACHINE_SET,
 )
 from capt.controllers.names import CLUSTER_NAME_LABEL
-from capt.controllers.parent_cluster import Parent, parent_key
+from capt.controllers.parent_cluster import Parent, is_externally_managed, parent_key
 from capt.runtime import Kind
 from capt.runtime.client import Client
 
@@ -48,7 +48,11 @@ class MachineObject:
 
 
 async def network_of(client: Client, parent: Parent) -> Network:
-    """Return the infrastructure of a Cluster; one that names none has nothing to wait for."""
+    """Return the infrastructure of a Cluster; one that names none has nothing to wait for.
+
+    A CAPTCluster says itself that its VPC is ready, sooner than the Cluster can. Of what somebody else provides, and of a
+    CAPTCluster that somebody else manages, only the Cluster knows it in every version of the contract.
+    """
     reference = parent.infrastructure
     if reference is None or not reference.name:
         return Network(lacks="")
@@ -62,7 +66,8 @@ async def network_of(client: Client, parent: Parent) -> Network:
         return Network(lacks=f"waits for CAPTCluster {reference.name}, which does not exist")
     if found.metadata.deletion_timestamp is not None:
         return Network(lacks=f"CAPTCluster {reference.name} is being deleted", capt_cluster=found)
-    lacks = "" if found.status.ready else f"waits for the VPC of CAPTCluster {reference.name} to be ready"
+    ready = found.status.ready or (is_externally_managed(found) and _is_provisioned(parent))
+    lacks = "" if ready else f"waits for the VPC of CAPTCluster {reference.name} to be ready"
     return Network(lacks=lacks, capt_cluster=found)
 
 
