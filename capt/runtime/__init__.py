@@ -56,6 +56,7 @@ from capt.runtime.recorder import Recorder
 from capt.runtime.resource import Key, Kind, KubeObject, Resource
 from capt.runtime.result import After, Done, Reconciler, Request, Result
 from capt.runtime.rights import Right, may
+from capt.runtime.scope import Scope, Transform, project
 from capt.runtime.selector import Selector, parse_selector
 from capt.runtime.shared_informer import InformerStatistics
 from capt.runtime.store import Store
@@ -107,12 +108,14 @@ __all__ = [
     "Response",
     "Result",
     "Right",
+    "Scope",
     "Selector",
     "ServerError",
     "Store",
     "SystemClock",
     "TerminalError",
     "TooManyRequests",
+    "Transform",
     "TransientError",
     "Transport",
     "Unauthorized",
@@ -136,6 +139,7 @@ __all__ = [
     "not_",
     "parse_object",
     "parse_selector",
+    "project",
     "raise_for_status",
     "set_condition",
     "shared_list",

@@ -100,7 +100,7 @@ class Client:
             CacheLagError: the cache does not show an own write after five seconds.
             UndecodableError: the model cannot read the object.
         """
-        informer = self._reader(kind)
+        informer = self._caching().reader(kind.resource, namespace)
         key = kind.resource.key(namespace, name)
         await informer.catch_up((key,))
         obj = informer.store.get(key)
@@ -122,16 +122,26 @@ class Client:
     async def exists(self, kind: Kind[Any], namespace: str, name: str) -> bool:
         """Tell whether the API server has an object, without reading what is in it.
 
+        Raises:
+            ApiError: the API server refused, or did not answer.
+        """
+        return await self.annotations(kind, namespace, name) is not None
+
+    async def annotations(self, kind: Kind[Any], namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return the annotations of an object as the API server has it, ``None`` if it is not there.
+
         Only its metadata crosses the wire: what a Secret holds is in no buffer of this process.
 
         Raises:
             ApiError: the API server refused, or did not answer.
         """
         try:
-            await self._rest.call("GET", kind.resource.path(namespace, name), accept=METADATA_ONLY)
+            answer = await self._rest.call("GET", kind.resource.path(namespace, name), accept=METADATA_ONLY)
         except NotFound:
-            return False
-        return True
+            return None
+        metadata = parse_object(answer.body, kind.resource).decode().get("metadata") or {}
+        found: Mapping[str, str] = metadata.get("annotations") or {}
+        return found
 
     async def create(self, kind: Kind[T], body: Mapping[str, Any]) -> T:
         """Create an object, and return it as it was stored.
@@ -435,10 +445,10 @@ class Client:
             self._discovered[path] = (self._clock.monotonic(), plurals)
         return kind.resource.plural in plurals
 
-    def _reader(self, kind: Kind[Any]) -> Informer:
+    def _caching(self) -> Informers:
         if self._informers is None:
-            raise NotWatched(f"this client has no caches: read {kind} live")
-        return self._informers.reader(kind.resource)
+            raise NotWatched("this client has no caches: read live")
+        return self._informers
 
     def _outdated(self, resource: Resource, key: Key, resource_version: str) -> None:
         if resource_version.isdecimal():
@@ -552,15 +562,16 @@ class Client:
             UndecodableError: the model cannot read an object.
             KeyError: there is no such index.
         """
-        informer = self._reader(kind)
-        await informer.catch_up(informer.own_writes.pending(namespace))
-        if index is None:
-            objects = informer.store.list(namespace)
-        else:
-            objects = [
-                obj for obj in informer.store.by_index(*index) if not namespace or obj.namespace == namespace
-            ]
         selector = parse_selector(labels)
+        objects: list[Object] = []
+        for informer in self._caching().readers(kind.resource, namespace):
+            await informer.catch_up(informer.own_writes.pending(namespace))
+            if index is None:
+                objects += informer.store.list(namespace)
+            else:
+                found = informer.store.by_index(*index)
+                objects += (obj for obj in found if not namespace or obj.namespace == namespace)
+        objects.sort(key=_key)
         return [self._views.of(kind, obj) for obj in objects if selector.matches(obj.labels)]
 
 

@@ -11,18 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capt.runtime.backoff import Backoff
+from capt.runtime.informer import Informers
 from capt.runtime.object import Object
 from capt.runtime.predicates import Predicate
 from capt.runtime.resource import Key, Kind
 from capt.runtime.result import Reconciler
 from capt.runtime.rights import Right, may
+from capt.runtime.scope import Transform
+from capt.runtime.watch_handle import Handler, WatchHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """One kind whose changes cause reconciles, and of which objects.
 
-    Build it with :func:`watch_self`, :func:`watch_owned` or :func:`watch_mapped`.
+    Build it with :func:`watch_self`, :func:`watch_owned` or :func:`watch_mapped`, and narrow it with
+    ``dataclasses.replace(watch, metadata_only=True)``.
 
     Attributes:
         kind: what is watched.
@@ -31,7 +35,11 @@ class Watch:
         reason: why the key is reconciled, short and from a fixed set: it becomes a metric label. The event's
             type is added to it ("CaptMachine modified").
         predicate: drops events before they are mapped; ``None`` lets all through.
+        namespaces: the only ones to watch; empty for the manager's.
         labels: label selector of the watch, "" for everything.
+        fields: field selector of the watch, "" for everything: see :class:`capt.runtime.scope.Scope`.
+        metadata_only: hold no more than the metadata of the objects.
+        transform: makes what is cached of each object; :func:`capt.runtime.scope.project` makes one.
         optional: a missing kind is polled for, and may come and go while the controller runs; it never holds
             readiness back. A missing required kind is waited for: the controller does not start, the manager
             is not ready, and both log and ``/readyz?verbose`` name it.
@@ -41,8 +49,28 @@ class Watch:
     keys: Callable[[Object], Iterable[Key]]
     reason: str
     predicate: Predicate | None = None
+    namespaces: tuple[str, ...] = ()
     labels: str = ""
+    fields: str = ""
+    metadata_only: bool = False
+    transform: Transform | None = None
     optional: bool = False
+
+    async def open(self, informers: Informers, handler: Handler) -> list[WatchHandle]:
+        """Begin to watch, and return a handle per namespace."""
+        return [
+            await informers.watch(
+                self.kind,
+                handler,
+                namespace=namespace,
+                labels=self.labels,
+                fields=self.fields,
+                metadata_only=self.metadata_only,
+                transform=self.transform,
+                optional=self.optional,
+            )
+            for namespace in self.namespaces or (None,)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,10 +88,15 @@ class FencedTransport:
         )
 
     def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        idle_timeout: float,
     ) -> AsyncGenerator[bytes, None]:
         """Open a watch; see :meth:`capt.runtime.transport.Transport.stream`."""
-        return self._transport.stream(path, query=query, idle_timeout=idle_timeout)
+        return self._transport.stream(path, query=query, accept=accept, idle_timeout=idle_timeout)
 
     def with_user_agent(self, user_agent: str) -> FencedTransport:
         """Return a fenced transport under another User-Agent."""

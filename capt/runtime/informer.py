@@ -3,14 +3,16 @@
 Watches are declared, never implied by a read, and counted: the last handle that is closed stops the informer and
 frees its memory.
 
-There is never more than one cache to read a kind from. Were a selected and an unselected cache of it kept side by
+There is never more than one cache to read an object from. Were a selected and an unselected cache of it kept side by
 side, a handler woken by the one could read the other, which may lag behind: it would miss the change, and no
-further event would come.
+further event would come. So a watch that is covered by another shares its cache, one that covers others takes them
+over, and where caches overlap all the same, reads of the kind are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +20,7 @@ from capt.runtime.clock import Clock, SystemClock
 from capt.runtime.errors import NotWatched
 from capt.runtime.metrics import Metrics
 from capt.runtime.resource import Kind, Resource
+from capt.runtime.scope import Scope, Transform
 from capt.runtime.shared_informer import Informer, InformerStatistics
 from capt.runtime.store import IndexFunction, Store
 from capt.runtime.transport import Transport
@@ -33,7 +36,8 @@ class Informers:
         transport: the way to the API server.
         clock: measures and waits.
         metrics: where informers report; own ones by default.
-        namespace: the only namespace to watch, "" for all; cluster-scoped kinds are watched anyway.
+        namespace: the only namespace to watch where a watch names none, "" for all; cluster-scoped kinds are watched
+            anyway.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Informers:
         self._clock: Clock = clock or SystemClock()
         self._metrics = metrics or Metrics()
         self._namespace = namespace
-        self._informers: dict[tuple[Resource, str], Informer] = {}
+        self._informers: dict[tuple[Resource, Scope], Informer] = {}
         self._indexes: dict[Resource, dict[str, IndexFunction]] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -81,38 +85,66 @@ class Informers:
         for informer in self.of(kind.resource):
             informer.store.add_index(name, function)
 
-    def store(self, kind: Kind[Any]) -> Store:
+    def store(self, kind: Kind[Any], namespace: str = "") -> Store:
         """Return what is cached of a kind, as it is: nothing is waited for.
 
+        Args:
+            kind: what to read.
+            namespace: needed only where the kind is watched in several namespaces, each by itself.
+
         Raises:
-            NotWatched: nobody watches the kind, or all watch selections of it and no one of them is all.
+            NotWatched: no cache holds what is asked for: see :meth:`readers`.
         """
-        return self.reader(kind.resource).store
+        return self.reader(kind.resource, namespace).store
 
     async def watch(
-        self, kind: Kind[Any], handler: Handler, *, labels: str = "", optional: bool = False
+        self,
+        kind: Kind[Any],
+        handler: Handler,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+        transform: Transform | None = None,
+        optional: bool = False,
     ) -> WatchHandle:
         """Watch a kind. Returns at once; see :meth:`WatchHandle.wait_synced`.
+
+        Where a cache holds all that is wanted, it is shared, and the selection is made from it; else there is a new
+        one, which takes the place of those that hold less. So a handler may find more in an object than it asked for.
 
         Args:
             kind: what to watch. Kinds of one resource share an informer.
             handler: hears of every object, then of every change.
-            labels: label selector, "" for everything. Where everything is watched as well, the selection is made
-                here, from that cache; else the API server makes it, and each selector has its own cache.
+            namespace: the only one to watch, "" for all; by default the namespace of all informers.
+            labels: label selector, "" for everything.
+            fields: field selector, "" for everything: see :class:`Scope`.
+            metadata_only: do not ask for, nor hold, anything but metadata.
+            transform: makes what is cached of an object; :func:`capt.runtime.scope.project` makes one.
             optional: a missing kind is normal, and not mentioned by :meth:`unsynced`.
+
+        Raises:
+            ValueError: a selector is none.
         """
         resource = kind.resource
-        informer = self._informers.get((resource, "")) or self._informers.get((resource, labels))
+        scope = Scope(
+            namespace=(self._namespace if namespace is None else namespace) if resource.namespaced else "",
+            labels=labels,
+            fields=fields,
+            metadata_only=metadata_only,
+            transform=transform,
+        )
+        informer = next((each for each in self.of(resource) if each.scope.covers(scope)), None)
         superfluous: list[Informer] = []
         if informer is None:
-            informer = self._make(resource, labels)
-            if not labels:
-                superfluous = self.of(resource)
-                for other in superfluous:
-                    del self._informers[resource, other.labels]
-                    informer.adopt(other)
-            self._informers[resource, labels] = informer
-        handle = informer.attach(handler, self._release, labels=labels, optional=optional)
+            informer = self._make(resource, scope)
+            superfluous = [each for each in self.of(resource) if scope.covers(each.scope)]
+            for other in superfluous:
+                del self._informers[resource, other.scope]
+                informer.adopt(other)
+            self._informers[resource, scope] = informer
+        handle = informer.attach(handler, self._release, scope, optional=optional)
         if handle.behind and self._tasks is not None:
             self._tasks.create_task(handle.replay(), name=f"replay {informer.name}")
         for other in superfluous:
@@ -120,17 +152,18 @@ class Informers:
         return handle
 
     async def _release(self, informer: Informer) -> None:
-        place = (informer.resource, informer.labels)
+        place = (informer.resource, informer.scope)
         if not informer.handles and self._informers.get(place) is informer:
             del self._informers[place]
             await informer.stop()
 
-    def _make(self, resource: Resource, labels: str) -> Informer:
-        informer = Informer(
-            self._transport, resource, self._clock, self._metrics, namespace=self._namespace, labels=labels
-        )
-        for name, function in self._indexes.get(resource, {}).items():
-            informer.store.add_index(name, function)
+    def _make(self, resource: Resource, scope: Scope) -> Informer:
+        # the namespace of all informers goes without saying
+        told = replace(scope, namespace="") if scope.namespace == self._namespace else scope
+        name = f"{resource}?{told}" if str(told) else str(resource)
+        informer = Informer(self._transport, resource, self._clock, self._metrics, scope, name=name)
+        for index, function in self._indexes.get(resource, {}).items():
+            informer.store.add_index(index, function)
         if self._tasks is not None:
             self._start(informer)
         return informer
@@ -139,23 +172,44 @@ class Informers:
         """Return the informers of a resource that somebody watches."""
         return [informer for (candidate, _), informer in self._informers.items() if candidate == resource]
 
-    def reader(self, resource: Resource) -> Informer:
-        """Return the informer that reads are answered from: the one without selector, or the only one.
+    def readers(self, resource: Resource, namespace: str = "") -> list[Informer]:
+        """Return the informers that together answer a read: one, or one per namespace.
+
+        Args:
+            resource: what to read.
+            namespace: where; "" for wherever it is watched.
 
         Raises:
-            NotWatched: there is none.
+            NotWatched: there is none, or several hold different parts of the same objects, of which one may lag
+                behind another.
         """
-        informers = self.of(resource)
-        for informer in informers:
-            if not informer.selected:
-                return informer
-        if len(informers) == 1:
-            return informers[0]
+        where = namespace if resource.namespaced else ""
+        every = self.of(resource)
+        # outside of the namespace that limits all informers there is nothing; outside of a watch's own, nobody knows
+        informers = [each for each in every if not where or each.scope.namespace in {"", where}] or [
+            each for each in every if each.scope.namespace == self._namespace
+        ]
         if not informers:
-            raise NotWatched(f"nobody watches {resource}: declare a watch, or read it live")
-        raise NotWatched(
-            f"{resource} is watched by selectors only, so no cache holds all of it: read it live"
-        )
+            place = f"{resource} in namespace {where}" if every else str(resource)
+            raise NotWatched(f"nobody watches {place}: declare a watch, or read it live")
+        namespaces = {each.scope.namespace for each in informers}
+        apart = len(namespaces) == len(informers) and "" not in namespaces
+        if len(informers) > 1 and (not apart or any(each.scope.selected for each in informers)):
+            raise NotWatched(
+                f"{resource} is watched by selectors only, or in several forms, so no cache holds all of it: read it live"
+            )
+        return informers
+
+    def reader(self, resource: Resource, namespace: str = "") -> Informer:
+        """Return the one informer that answers a read; as :meth:`readers`.
+
+        Raises:
+            NotWatched: there is none, or there is one per namespace and none was named.
+        """
+        informer, *others = self.readers(resource, namespace)
+        if others:
+            raise NotWatched(f"{resource} is watched in several namespaces: say which one to read")
+        return informer
 
     def unsynced(self) -> list[str]:
         """Return one line for each required kind that is not synced, saying why."""

@@ -25,7 +25,7 @@ from typing import Any
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock, SystemClock, Timer, timeout
 from capt.runtime.config import ClusterConfig
-from capt.runtime.controller import Controller
+from capt.runtime.controller import Controller, Watch
 from capt.runtime.event import Event
 from capt.runtime.fence import FencedTransport, refuse_late_write
 from capt.runtime.informer import Informers
@@ -288,13 +288,11 @@ class Manager:
     async def _watch_all(self, watches: AsyncExitStack) -> None:
         """Hold a handle on everything that controllers watch, so that caches stay warm between terms."""
         watches_of_all = [watch for controller in self._controllers for watch in controller.watches]
-        # a watch of everything serves the selected ones of its kind too, if it comes first
-        for watch in sorted(watches_of_all, key=lambda watch: bool(watch.labels)):
-            handle = await self.informers.watch(
-                watch.kind, _ignore, labels=watch.labels, optional=watch.optional
-            )
-            watches.push_async_callback(handle.close)
-            self._handles.append((handle, not watch.optional))
+        # a watch of everything serves the narrower ones of its kind too, if it comes first
+        for watch in sorted(watches_of_all, key=_narrowness):
+            for handle in await watch.open(self.informers, _ignore):
+                watches.push_async_callback(handle.close)
+                self._handles.append((handle, not watch.optional))
         self._watching.set()
 
     async def _settled(self) -> None:
@@ -427,6 +425,12 @@ class Manager:
             raise RuntimeError(f"{name!r} cannot be added: the manager has started")
         if name in {controller.name for controller in self._controllers} | {r.name for r in self._runnables}:
             raise ValueError(f"there is a controller or runnable named {name!r} already")
+
+
+def _narrowness(watch: Watch) -> int:
+    return sum(
+        map(bool, (watch.namespaces, watch.labels, watch.fields, watch.metadata_only, watch.transform))
+    )
 
 
 def _ignore(_event: Event) -> None:

@@ -32,6 +32,9 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which ``kubectl apply`` keeps a second copy of the whole object."""
 
 _LAST_APPLIED = LAST_APPLIED.encode()
+_METADATA_ONLY = (
+    "PartialObjectMetadata"  # what a server calls an object that was asked for without spec and status
+)
 _MANAGED_FIELDS = b'"managedFields":'
 
 
@@ -101,7 +104,7 @@ def parse_object(data: bytes | Raw, resource: Resource) -> Object:
 
     Args:
         data: the object; ``apiVersion`` and ``kind`` are filled in where they are missing, as they are in the
-            items of a list of a built-in kind.
+            items of a list of a built-in kind, and where they say PartialObjectMetadata.
         resource: what the object must be.
 
     Raises:
@@ -118,7 +121,7 @@ def _parse(data: bytes | Raw, resource: Resource) -> Object:
     meta = head.metadata
     raw = bytes(data)
     if head.kind != resource.kind:
-        if head.kind:
+        if head.kind not in {"", _METADATA_ONLY}:
             raise ValueError(f"its kind is {head.kind}")
         raw = _with_type(raw, resource)
     if meta.annotations is not msgspec.UNSET and _LAST_APPLIED in bytes(meta.annotations):

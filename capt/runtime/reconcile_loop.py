@@ -74,15 +74,13 @@ class ReconcileLoop:
         async with AsyncExitStack() as watches:
             handles = []
             for watch in self._controller.watches:
-                handle = await self._informers.watch(
-                    watch.kind, self._handler(watch), labels=watch.labels, optional=watch.optional
-                )
-                watches.push_async_callback(handle.close)
-                handles.append(handle)
-            for handle, watch in zip(handles, self._controller.watches, strict=True):
+                for handle in await watch.open(self._informers, self._handler(watch)):
+                    watches.push_async_callback(handle.close)
+                    handles.append(handle)
+            for handle in handles:
                 # no reconcile before every cache that it may read holds everything (an optional kind may be missing)
                 await unless(
-                    self._stopping, handle.wait_settled() if watch.optional else handle.wait_synced()
+                    self._stopping, handle.wait_settled() if handle.optional else handle.wait_synced()
                 )
             async with asyncio.TaskGroup() as group:
                 for number in range(self._controller.workers):
@@ -121,7 +119,7 @@ class ReconcileLoop:
     async def _process(self, item: Item[Key]) -> None:
         key = item.key
         started = self._clock.monotonic()
-        cached = self._informers.store(self._kind).get(key)
+        cached = self._informers.store(self._kind, key.namespace).get(key)
         for reason in item.reasons:
             self._metrics.reasons(reason.partition(":")[0]).inc()
         # the context is this worker's own, and each reconcile overwrites the last one's values: nothing to unbind

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from capt.runtime.clock import Clock, Timer
 from capt.runtime.errors import (
@@ -20,6 +20,7 @@ from capt.runtime.errors import (
 from capt.runtime.list_watch import Ended, Failed, Listed, Outcome, Phase, State, transition
 from capt.runtime.object import parse_object
 from capt.runtime.resource import Resource
+from capt.runtime.scope import Scope
 from capt.runtime.store import Draft
 from capt.runtime.transport import Transport
 from capt.runtime.wire import Bookmark, Delete, Failure, Upsert, parse_event, parse_page
@@ -71,8 +72,7 @@ class Reflector:
         resource: what to watch.
         sink: where to put it.
         clock: measures and waits.
-        namespace: "" for all namespaces.
-        labels: label selector, "" for everything.
+        scope: which objects, and how much of each.
     """
 
     def __init__(
@@ -81,16 +81,17 @@ class Reflector:
         resource: Resource,
         sink: Sink,
         clock: Clock,
-        *,
-        namespace: str = "",
-        labels: str = "",
+        scope: Scope,
     ) -> None:
         self._transport = transport
         self._resource = resource
         self._sink = sink
         self._clock = clock
-        self._path = resource.path(namespace)
-        self._selection = {"labelSelector": labels} if labels else {}
+        self._path = resource.path(scope.namespace)
+        self._selection = ({"labelSelector": scope.labels} if scope.labels else {}) | (
+            {"fieldSelector": scope.fields} if scope.fields else {}
+        )
+        self._scope = scope
         self._state = State()
 
     async def run(self) -> None:
@@ -148,7 +149,9 @@ class Reflector:
         draft = self._sink.draft()
         query = self._selection | {"limit": str(PAGE)}
         while True:
-            answer = await self._transport.request("GET", self._path, query=query, timeout=_LIST_TIMEOUT)
+            answer = await self._transport.request(
+                "GET", self._path, query=query, accept=self._accept("List"), timeout=_LIST_TIMEOUT
+            )
             try:
                 raise_for_status(answer)
             except Gone:
@@ -159,7 +162,8 @@ class Reflector:
             page = parse_page(answer.body)
             for number, item in enumerate(page.items, start=1):
                 try:
-                    draft.put(parse_object(item, self._resource))
+                    obj = parse_object(item, self._resource)
+                    draft.put(obj if self._scope.whole else self._scope.shaped(obj))
                 except UndecodableError as error:
                     self._sink.skip(error)
                 if number % PAGE == 0:
@@ -187,7 +191,15 @@ class Reflector:
         return Ended(seconds=self._clock.monotonic() - started, events=events)
 
     def _lines(self, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
-        return self._transport.stream(self._path, query=query, idle_timeout=IDLE_SECONDS)
+        return self._transport.stream(
+            self._path, query=query, idle_timeout=IDLE_SECONDS, accept=self._accept()
+        )
+
+    def _accept(self, list_: Literal["List", ""] = "") -> str:
+        if not self._scope.metadata_only:
+            return "application/json"
+        # servers that know no such form send the whole, of which the scope leaves metadata
+        return f"application/json;as=PartialObjectMetadata{list_};g=meta.k8s.io;v=v1,application/json"
 
     def _watch_query(self) -> dict[str, str]:
         seconds = random.randint(WATCH_SECONDS, 2 * WATCH_SECONDS)  # noqa: S311 - as above
@@ -200,6 +212,8 @@ class Reflector:
     def _decode(self, line: bytes) -> Upsert | Delete | Bookmark | None:
         try:
             event = parse_event(line, self._resource)
+            if not self._scope.whole and isinstance(event, Upsert):
+                event = Upsert(event.type, self._scope.shaped(event.object))
         except UndecodableError as error:
             self._sink.skip(error)
             return None

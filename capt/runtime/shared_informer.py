@@ -24,7 +24,7 @@ from capt.runtime.object import Object
 from capt.runtime.own_writes import OwnWrites
 from capt.runtime.reflector import Reflector
 from capt.runtime.resource import Key, Resource
-from capt.runtime.selector import Selector, parse_selector
+from capt.runtime.scope import Scope
 from capt.runtime.store import Draft, Store
 from capt.runtime.transport import Transport
 from capt.runtime.watch_handle import SLICE, Handler, WatchHandle
@@ -44,7 +44,7 @@ class InformerStatistics:
     """An informer at one moment.
 
     Attributes:
-        resource: the resource, with the label selector where there is one.
+        resource: the resource, with what the informer's scope leaves out.
         handlers: open handles.
         objects: objects held.
         size: bytes of JSON held.
@@ -79,13 +79,13 @@ class Informer:
         resource: Resource,
         clock: Clock,
         metrics: Metrics,
+        scope: Scope,
         *,
-        namespace: str,
-        labels: str,
+        name: str,
     ) -> None:
         self.resource = resource
-        self.labels = labels
-        self.name = f"{resource}?{labels}" if labels else str(resource)
+        self.scope = scope
+        self.name = name
         self.store = Store()
         self.own_writes = OwnWrites(self.store, clock)
         self.synced = False
@@ -93,8 +93,6 @@ class Informer:
         self.task: asyncio.Task[None] | None = None
         self.handles: tuple[WatchHandle, ...] = ()
         self._state = State()
-        self._namespace = namespace if resource.namespaced else ""
-        self._selector: Selector = parse_selector(labels)
         self._clock = clock
         self._last_event = clock.monotonic()
         self._metrics = metrics.informer(self.name)
@@ -102,9 +100,7 @@ class Informer:
         self._wait_seconds = metrics.cache_read_wait(str(resource))
         self._wait_timeouts = metrics.cache_read_timeouts(str(resource))
         self._waiters: list[asyncio.Future[None]] = []
-        self._reflector = Reflector(
-            transport, resource, self, clock, namespace=self._namespace, labels=labels
-        )
+        self._reflector = Reflector(transport, resource, self, clock, scope)
         self._metrics.objects.set_function(lambda: len(self.store))
         self._metrics.bytes.set_function(lambda: self.store.size)
         self._metrics.resource_version.set_function(lambda: self.store.resource_version)
@@ -115,11 +111,6 @@ class Informer:
     def missing(self) -> bool:
         """Whether the API server does not serve the kind."""
         return self._state.missing
-
-    @property
-    def selected(self) -> bool:
-        """Whether a label selector leaves some objects out."""
-        return bool(self._selector.requirements)
 
     @property
     def required(self) -> bool:
@@ -151,8 +142,8 @@ class Informer:
         self,
         handler: Handler,
         release: Callable[[Informer], Awaitable[None]],
+        scope: Scope,
         *,
-        labels: str,
         optional: bool,
     ) -> WatchHandle:
         """Add a handler; what is there already has to be replayed to it.
@@ -160,19 +151,18 @@ class Informer:
         Args:
             handler: hears of changes from now on.
             release: called with the informer after the handle was closed.
-            labels: what the handler hears of. An informer with a selector has it for its handlers too.
+            scope: what the handler hears of; the informer's covers it.
             optional: the handler can do without the kind.
         """
-        selector = parse_selector("" if self.selected else labels)
-        handle = WatchHandle(self, handler, release, selector=selector, optional=optional)
+        handle = WatchHandle(self, handler, release, scope, optional=optional)
         self.handles = (*self.handles, handle)
         return handle
 
     def adopt(self, other: Informer) -> None:
-        """Take over the handlers of an informer with a selector, which this one, without, makes superfluous."""
+        """Take over the handlers of an informer whose scope this one's covers, which makes the other superfluous."""
         handles, other.handles = other.handles, ()
         for handle in handles:
-            handle.move(self, parse_selector(other.labels))
+            handle.move(self)
         self.handles = (*self.handles, *handles)
         other.notify()
 
@@ -289,8 +279,7 @@ class Informer:
 
     def wrote(self, obj: Object) -> None:
         """Note an own write. One that no event will tell of is not waited for."""
-        in_scope = self._namespace in {"", obj.namespace} and self._selector.matches(obj.labels)
-        if in_scope or self.store.get(obj.key) is not None:
+        if self.scope.holds(obj) or self.store.get(obj.key) is not None:
             self.own_writes.expect(obj.key, obj.resource_version)
 
     def deleted(self, key: Key, uid: str) -> None:

@@ -98,7 +98,12 @@ class Transport(Protocol):
         ...
 
     def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        idle_timeout: float,
     ) -> AsyncGenerator[bytes, None]:
         """Open a watch and return its lines, until the server ends it.
 
@@ -107,6 +112,7 @@ class Transport(Protocol):
         Args:
             path: as in :meth:`request`.
             query: as in :meth:`request`.
+            accept: as in :meth:`request`.
             idle_timeout: seconds without a single byte after which the watch counts as dead.
 
         Raises:
@@ -207,12 +213,17 @@ class HttpTransport:
             return Response(status=answer.status, headers=answer.headers, body=await answer.read())
 
     async def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        idle_timeout: float,
     ) -> AsyncGenerator[bytes, None]:
         """Open a watch; see :meth:`Transport.stream`."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=idle_timeout)
         # events are small and many: compressed, they would wait in the server's compressor for more
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
         sessions = self._connections.sessions()
         async with self._exchange(
             sessions.watches, "GET", path, query=query, headers=headers, limits=limits

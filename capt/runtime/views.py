@@ -26,7 +26,7 @@ class Views:
     """
 
     def __init__(self) -> None:
-        self._recent: dict[tuple[type[Any], str], tuple[int, Any]] = {}
+        self._recent: dict[tuple[type[Any], str], tuple[bytes, Any]] = {}
         self._origins: dict[int, tuple[weakref.ref[Any], bytes]] = {}
 
     def of(self, kind: Kind[T], obj: Object) -> T:
@@ -37,14 +37,15 @@ class Views:
         """
         place = (kind.model, obj.uid)
         known = self._recent.pop(place, None)
-        if known is not None and known[0] == obj.resource_version:
+        # by content: a cache may hold less of the same version than the API server
+        if known is not None and known[0] == obj.raw:
             self._recent[place] = known
             return cast("T", known[1])
         try:
             view = kind.model.model_validate_json(obj.raw)
         except ValueError as error:
             raise UndecodableError(f"{kind} {obj.key}: {error}") from error
-        self._recent[place] = (obj.resource_version, view)
+        self._recent[place] = (obj.raw, view)
         if len(self._recent) > REMEMBERED:
             del self._recent[next(iter(self._recent))]
         place_of_origin = id(view)

@@ -11,7 +11,7 @@ from capt.runtime.event import Event
 from capt.runtime.logging import get_logger
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
-from capt.runtime.selector import Selector
+from capt.runtime.scope import Scope
 
 if TYPE_CHECKING:
     from capt.runtime.shared_informer import Informer
@@ -43,15 +43,16 @@ class WatchHandle:
         informer: Informer,
         handler: Handler,
         release: Callable[[Informer], Awaitable[None]],
+        scope: Scope,
         *,
-        selector: Selector,
         optional: bool,
     ) -> None:
         self._informer = informer
         self._handler = handler
         self._release = release
-        self._selector = selector
-        self._unseen = {obj.key: None for obj in informer.store.list() if selector.matches(obj.labels)}
+        self._scope = scope
+        self._all = scope.holds_no_less_than(informer.scope)
+        self._unseen = {obj.key: None for obj in informer.store.list() if self._all or scope.holds(obj)}
         self._known: dict[Key, Object] = {}
         self._closed = False
         self.optional = optional
@@ -95,7 +96,7 @@ class WatchHandle:
 
     def deliver(self, event: Event) -> None:
         """Tell the handler of a change, as far as and in the form in which it concerns the handler."""
-        if self._selector.requirements:
+        if not self._all:
             selected = self._select(event)
             if selected is None:
                 return
@@ -118,12 +119,12 @@ class WatchHandle:
             await asyncio.sleep(0)
         self._informer.notify()
 
-    def move(self, informer: Informer, selector: Selector) -> None:
+    def move(self, informer: Informer) -> None:
         """Go over to an informer that has not listed yet."""
         self._known = {obj.key: obj for obj in self._informer.store.list() if obj.key not in self._unseen}
         self._unseen = {}
         self._informer = informer
-        self._selector = selector
+        self._all = self._scope.holds_no_less_than(informer.scope)
 
     def listed(self) -> None:
         """Hear that a list of the informer was told to its end: what the handler knows beyond it is gone."""
@@ -132,8 +133,8 @@ class WatchHandle:
             self._tell(Event(type="deleted", old=obj))
 
     def _select(self, event: Event) -> Event | None:
-        old = event.old if event.old is not None and self._selector.matches(event.old.labels) else None
-        new = event.new if event.new is not None and self._selector.matches(event.new.labels) else None
+        old = event.old if event.old is not None and self._scope.holds(event.old) else None
+        new = event.new if event.new is not None and self._scope.holds(event.new) else None
         if old is event.old and new is event.new:
             return event
         if new is not None:

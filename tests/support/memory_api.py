@@ -84,7 +84,12 @@ class MemoryApi:
         self.closed = True
 
     async def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        idle_timeout: float,
     ) -> AsyncGenerator[bytes, None]:
         self.requests.append(("GET", path + "?watch"))
         self.before("GET", path + "?watch")

@@ -143,6 +143,7 @@ class Watch:
 
     path: str
     query: Mapping[str, str]
+    accept: str = ""
     closed: bool = False
     lines: asyncio.Queue[bytes | Exception | None] = field(default_factory=asyncio.Queue)
 
@@ -188,12 +189,17 @@ class ScriptedTransport:
         return self.respond(request)
 
     async def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, idle_timeout: float
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        idle_timeout: float,
     ) -> AsyncGenerator[bytes, None]:
         if self.refusals:
             self.refused.append(dict(query or {}))
             raise self.refusals.pop(0)
-        watch = Watch(path, dict(query or {}))
+        watch = Watch(path, dict(query or {}), accept)
         async with self._changed:
             self.watches.append(watch)
             self._changed.notify_all()

@@ -15,8 +15,15 @@ def test_one_view_per_version():
     views = Views()
     first = views.of(THING, thing("a", 1, spec={"size": 3}))
     assert first.spec.size == 3
-    assert views.of(THING, thing("a", 1)) is first
-    assert views.of(THING, thing("a", 2)) is not first
+    assert views.of(THING, thing("a", 1, spec={"size": 3})) is first
+    assert views.of(THING, thing("a", 2, spec={"size": 3})) is not first
+
+
+def test_a_part_is_not_the_whole():
+    """What a cache holds of a version in part has another view than the whole of that version."""
+    views = Views()
+    assert views.of(THING, thing("a", 1)).spec.size == 0
+    assert views.of(THING, thing("a", 1, spec={"size": 3})).spec.size == 3
 
 
 def test_content_is_what_was_on_the_wire():
