@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -22,11 +23,12 @@ from capt.controllers.kinds import (
 )
 from capt.demo.core import Edition, EditionName
 from capt.demo.core.unstructured import Unstructured, at
-from capt.runtime import Clock, Manager
+from capt.runtime import Clock, HttpTransport, Manager, SystemClock, Transport
 from capt.runtime.conditions import find_condition
 from tests.support.cluster import NAMESPACE, Cluster
 from tests.support.core import capt_cluster_body, cluster_body, control_plane_body, core
 from tests.support.fast_clock import FastClock
+from tests.support.refusal import RefusingTransport
 from tests.support.running import QUIET, running
 
 CHAIN = frozenset({"captcluster", "workspacetemplate", "workspacetemplateapply"})
@@ -123,14 +125,24 @@ class World:
         return {(event.type, event.reason) for event in found if event.involved_object.name == "c"}
 
     @contextlib.asynccontextmanager
-    async def manager(self, *, clock: Clock | None = None, failing: bool = False) -> AsyncIterator[None]:
+    async def manager(
+        self,
+        *,
+        clock: Clock | None = None,
+        failing: bool = False,
+        engine: bool = True,
+        transport: Transport | None = None,
+    ) -> AsyncIterator[None]:
         """Run the controllers of the chain and the simulated engine, where every apply may fail, until the block ends."""
         # on a clock that runs fast, the seconds that a stop may take are too short
         options = QUIET if clock is None else replace(QUIET, graceful_shutdown=-1.0)
-        manager = Manager(self.cluster.manager_config, options, clock=clock)
+        manager = Manager(self.cluster.manager_config, options, clock=clock, transport=transport)
         controllers.add_to(manager, enabled=CHAIN)
-        simulation = terraform.Simulation(failure_rate=1.0 if failing else 0.0)
-        terraform.add_to(manager, engine="simulated", data_dir=self.cluster.data_dir, simulation=simulation)
+        if engine:
+            simulation = terraform.Simulation(failure_rate=1.0 if failing else 0.0)
+            terraform.add_to(
+                manager, engine="simulated", data_dir=self.cluster.data_dir, simulation=simulation
+            )
         async with running(manager):
             yield
 
@@ -299,6 +311,115 @@ async def test_timeouts_are_told_and_cleared_by_a_late_success(world: World) -> 
         failed = find_condition(status.conditions, "VPCFailed")
         assert failed is not None
         assert failed.status == "False"
+
+
+@only_v1beta2
+async def test_a_vpc_that_was_there_and_is_not_ready_any_more(world: World) -> None:
+    """Seed 003, A15: a change is VPCUpdating, after 15 minutes WorkspaceReadyTimeout; provisioned stays what it was."""
+    changed = vpc_template(MODULE.replace("vpc-$", "new-$"))["spec"]
+    async with world.manager():
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        await world.until("VPCCreated")
+    async with world.manager(clock=FastClock(300), engine=False):
+        await world.cluster.client.patch(TEMPLATE, NAMESPACE, "vpc", {"spec": changed})
+        await world.until("VPCUpdating")
+        status = await world.until("WorkspaceReadyTimeout")
+        assert status.initialization is not None
+        assert status.initialization.provisioned is True
+        assert (status.ready, status.failure_reason) == (False, None)
+    async with world.manager():
+        assert (await world.until("VPCCreated")).vpc_id == "new-c-vpc"
+
+
+@only_v1beta2
+async def test_a_change_that_terraform_cannot_make(world: World) -> None:
+    """Seed 003: VPCReconciliationFailed, with Terraform's words; the VPC that stands stays provisioned."""
+    async with world.manager():
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        await world.until("VPCCreated")
+    async with world.manager(failing=True):
+        changed = vpc_template(MODULE.replace("vpc-$", "new-$"))["spec"]
+        await world.cluster.client.patch(TEMPLATE, NAMESPACE, "vpc", {"spec": changed})
+        status = await world.until("VPCReconciliationFailed")
+        assert status.failure_reason == "VPCReconciliationFailed"
+        assert status.initialization is not None
+        assert status.initialization.provisioned is True
+
+
+@only_v1beta2
+async def test_a_name_that_is_taken(world: World) -> None:
+    """B-C12: an apply of somebody else is not touched but named; when it is gone, the VPC is made."""
+    taken = {
+        "metadata": {"name": "c-vpc", "namespace": NAMESPACE},
+        "spec": {"templateRef": {"name": "other"}},
+    }
+    await world.cluster.client.create(APPLY, taken)
+    async with world.manager():
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        status = await world.until("ApplyConflict")
+        assert "c-vpc" in (status.failure_message or "")
+        found = await world.cluster.client.get_live(APPLY, NAMESPACE, "c-vpc")
+        assert found is not None
+        assert found.spec.template_ref.name == "other"
+        await world.cluster.client.delete(APPLY, NAMESPACE, "c-vpc")
+        status = await world.until("VPCCreated")
+        assert status.failure_reason is None
+
+
+@only_v1beta2
+async def test_a_refusal_is_told_and_an_outage_is_not(world: World) -> None:
+    """Seed 003: what the API server refuses is VPCReconciliationFailed; an error that passes changes no status."""
+    failing = {"on": True}
+
+    def creates_applies(method: str, path: str) -> bool:
+        return failing["on"] and method == "POST" and path.endswith("/workspacetemplateapplies")
+
+    def changes_applies(method: str, path: str) -> bool:
+        return failing["on"] and method == "PATCH" and path.endswith("/workspacetemplateapplies/c-vpc")
+
+    config = world.cluster.manager_config
+    async with (
+        HttpTransport(config, user_agent="capt/test") as transport,
+        world.manager(clock=FastClock(5), transport=RefusingTransport(transport, creates_applies)),
+    ):
+        await world.create()
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        status = await world.until("VPCReconciliationFailed")
+        assert "refused by the test" in (status.failure_message or "")
+        failing["on"] = False
+        status = await world.until("VPCCreated")
+        assert status.failure_reason is None
+    seen: list[str] = []
+    failing["on"] = True
+
+    def note(method: str, path: str) -> bool:
+        refused = changes_applies(method, path)
+        seen.extend(["refused"] if refused else [])
+        return refused
+
+    async with (
+        HttpTransport(config, user_agent="capt/test") as transport,
+        world.manager(clock=FastClock(5), transport=RefusingTransport(transport, note, code=503)),
+    ):
+        await world.patch(CAPT_CLUSTER, "c", {"spec": {"variables": {"vpc_name": "renamed"}}})
+        async with asyncio.timeout(20):
+            while len(seen) < 3:
+                await SystemClock().sleep(0.05)
+        status = await world.status()
+        assert (await world.reason(), status.ready, status.failure_reason) == ("VPCCreated", True, None)
+        failing["on"] = False
+
+        async def renamed() -> bool:
+            return (await world.status()).vpc_id == "vpc-renamed"
+
+        await world.cluster.observer.until(renamed)
 
 
 @only_v1beta2

@@ -1,4 +1,4 @@
-"""A transport that refuses what it is told to, as a quota or an admission policy does."""
+"""A transport that refuses what it is told to, as a quota, an admission policy or an overloaded server does."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Any
 
 from capt.runtime import Response, Transport
 
-_STATUS = {
-    "apiVersion": "v1",
-    "kind": "Status",
-    "status": "Failure",
-    "reason": "Forbidden",
-    "message": "refused by the test",
-    "code": 403,
-}
+_REASONS = {403: "Forbidden", 503: "ServiceUnavailable"}
 
 
 class RefusingTransport:
-    """Answers 403 to what `refuses` matches by method and path, and passes everything else on."""
+    """Answers 403, or another code, to what `refuses` matches by method and path, and passes everything else on."""
 
-    def __init__(self, inner: Transport, refuses: Callable[[str, str], bool]) -> None:
+    def __init__(self, inner: Transport, refuses: Callable[[str, str], bool], *, code: int = 403) -> None:
         self._inner = inner
         self._refuses = refuses
+        self._code = code
 
     def with_user_agent(self, user_agent: str) -> RefusingTransport:
-        return RefusingTransport(self._inner.with_user_agent(user_agent), self._refuses)
+        return RefusingTransport(self._inner.with_user_agent(user_agent), self._refuses, code=self._code)
 
     async def request(self, method: str, path: str, **arguments: Any) -> Response:
         if self._refuses(method, path):
-            return Response(status=403, headers={}, body=json.dumps(_STATUS).encode())
+            status = {
+                "apiVersion": "v1",
+                "kind": "Status",
+                "status": "Failure",
+                "reason": _REASONS[self._code],
+                "message": "refused by the test",
+                "code": self._code,
+            }
+            return Response(status=self._code, headers={}, body=json.dumps(status).encode())
         return await self._inner.request(method, path, **arguments)
 
     def stream(self, path: str, **arguments: Any) -> Any:
