@@ -8,6 +8,7 @@ import pytest
 
 from capt.api import WorkspaceTemplateApply
 from capt.assets import manifests
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION
 from capt.controllers.kinds import APPLY, SECRET, TEMPLATE
 from capt.controllers.workspace import WORKSPACE_GROUP_ANNOTATION, OutputReader
 from capt.controllers.workspace_template_apply.creation import DURABLE_STATE_ANNOTATION, RESUMED_ANNOTATION
@@ -35,6 +36,7 @@ from tests.support.workspace_chain import (
     workspace_of,
 )
 
+ELSEWHERE = "kube-system"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MODULE = """
 variable "name" { type = string }
@@ -214,6 +216,24 @@ async def test_an_interrupted_creation_goes_on_where_that_is_safe(cluster: Clust
         await until_reason(cluster, "Available")
 
 
+async def test_what_was_interrupted_can_be_deleted(cluster: Cluster) -> None:
+    """A provider that stopped while it created does not destroy either: the apply says so, and lets it go on when safe."""
+    simulation = Simulation(interruption_rate=1.0, generations="synced")
+    async with cluster.manager(simulation=simulation, clock=FastClock(20)):
+        await cluster.apply(template(), apply_of())
+        await until_reason(cluster, "CreatePending")
+        await cluster.client.delete(APPLY, NAMESPACE, "one")
+        await until_reason(cluster, "Deleting")
+
+        async def told() -> bool:
+            return "waits for a person: cannot determine creation result" in await message(cluster)
+
+        await cluster.observer.until(told)
+        said_so = {"metadata": {"annotations": {DURABLE_STATE_ANNOTATION: "true"}}}
+        await cluster.client.patch(TEMPLATE, NAMESPACE, "small", said_so)
+        await cluster.observer.gone(APPLY, WORKSPACE)
+
+
 @pytest.mark.parametrize("generations", ["synced", "none"])
 async def test_a_provider_with_all_its_manners(cluster: Cluster, generations: Generations) -> None:
     """Interrupted, failing, drifting and silent about generations: every apply gets there, and back, in the end."""
@@ -276,3 +296,60 @@ async def test_outputs_are_read_only_from_the_own_secret(cluster: Cluster) -> No
         }
         await cluster.client.patch(SECRET, NAMESPACE, "outputs", {"metadata": {"ownerReferences": [owner]}})
         assert await reader.read(apply, "token") == "not yours"
+
+
+async def test_what_lies_in_another_namespace_is_seen_with_its_consent_only(cluster: Cluster) -> None:
+    """A wait tells nobody what another namespace has, and holds up nothing there, until that consents."""
+    place = {"name": "credentials", "namespace": ELSEWHERE}
+    base = template()
+    base["metadata"]["namespace"] = ELSEWHERE
+    target = apply_of("target")
+    target["metadata"]["namespace"] = ELSEWHERE
+    waits: dict[str, Any] = {
+        "waitForSecrets": [place],
+        "waitForWorkspaces": [{"name": "target", "namespace": ELSEWHERE}],
+    }
+    async with neutral_provider(cluster.config, ages=True), chain(cluster, clock=FastClock(10)):
+        await cluster.apply(template(), apply_of(**waits))
+        apply = await until_reason(cluster, "WaitingForSecrets")
+        absent = [said(apply, kind) for kind in ("SecretsReady", "WorkspacesReady")]
+        assert all("allowed-namespaces" in message for _, _, message in absent)
+
+        await cluster.client.create(SECRET, {"metadata": place})
+        await cluster.apply(base, target)
+
+        async def stands() -> bool:
+            found = await cluster.observer.client.get(APPLY, ELSEWHERE, "target")
+            return said(found, "Ready")[0] == "True"
+
+        await cluster.observer.until(stands)
+        await patch(cluster, {"optionalVariables": ["look-again"]})
+
+        async def looked_again() -> bool:
+            apply = await get(cluster)
+            return apply is not None and apply.status.observed_generation == apply.metadata.generation
+
+        await cluster.observer.until(looked_again)
+        assert [said(await get(cluster), kind) for kind in ("SecretsReady", "WorkspacesReady")] == absent
+
+        consent = {"metadata": {"annotations": {ALLOWED_NAMESPACES_ANNOTATION: f"other, {NAMESPACE}"}}}
+        await cluster.client.patch(SECRET, ELSEWHERE, "credentials", consent)
+        await until_reason(cluster, "WaitingForWorkspaces")
+        await cluster.client.patch(APPLY, ELSEWHERE, "target", consent)
+        await until_reason(cluster, "Available")
+        # who serves is waited for in turn, and is free again when it takes its consent back
+        await cluster.client.delete(APPLY, ELSEWHERE, "target")
+
+        async def held() -> bool:
+            found = await cluster.observer.client.get(APPLY, ELSEWHERE, "target")
+            return said(found, "Ready")[1] == "WaitingForDependents"
+
+        await cluster.observer.until(held)
+        withdrawn = {"metadata": {"annotations": {ALLOWED_NAMESPACES_ANNOTATION: None}}}
+        await cluster.client.patch(APPLY, ELSEWHERE, "target", withdrawn)
+
+        async def gone() -> bool:
+            return await cluster.observer.client.get(APPLY, ELSEWHERE, "target") is None
+
+        await cluster.observer.until(gone)
+        await cluster.client.delete(SECRET, ELSEWHERE, "credentials")

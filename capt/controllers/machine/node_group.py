@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from capt.api import CaptMachine
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.controllers.machine.availability import is_ready
-from capt.controllers.workspace_template.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.runtime import Key, Object
 
 NODE_GROUP_INDEX: Final = "node-group"

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from capt.api import ObjectReference, Workspace, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION
 from capt.controllers.workspace import State, assess
 from capt.runtime import Key
 from capt.runtime.conditions import find_condition
@@ -29,11 +30,13 @@ class Dependency:
         key: Namespace and name that were given.
         apply: The apply that is meant, by its own name or by its Workspace's.
         workspace: Where there is no such apply: a Workspace of that name, whoever made it.
+        elsewhere: Whether another namespace is meant, where only what consents is seen.
     """
 
     key: Key
     apply: WorkspaceTemplateApply | None = None
     workspace: Workspace | None = None
+    elsewhere: bool = False
 
 
 def reference_key(reference: ObjectReference, namespace: str) -> Key:
@@ -46,7 +49,11 @@ def lacking(dependency: Dependency, *, now: datetime) -> str | None:
     if dependency.apply is not None:
         return _apply_lacks(dependency.apply, dependency.key)
     if dependency.workspace is None:
-        return f"{dependency.key} (there is no WorkspaceTemplateApply and no Workspace of that name)"
+        consent = f" that allows its use from here by {ALLOWED_NAMESPACES_ANNOTATION}"
+        return (
+            f"{dependency.key} (there is no WorkspaceTemplateApply and no Workspace of that name"
+            f"{consent if dependency.elsewhere else ''})"
+        )
     readiness = assess(dependency.workspace, now=now)
     if readiness.state is State.AVAILABLE:
         return None

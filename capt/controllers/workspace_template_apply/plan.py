@@ -14,6 +14,7 @@ from typing import Any
 
 from capt.api import Workspace, WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.controllers.workspace import (
     EXTERNAL_NAME_ANNOTATION,
     GO_ORIGINAL,
@@ -28,7 +29,6 @@ from capt.controllers.workspace import (
     spec_difference,
     spec_written,
 )
-from capt.controllers.workspace_template.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.controllers.workspace_template.validation import problems
 from capt.controllers.workspace_template_apply.creation import resumption
 from capt.controllers.workspace_template_apply.dependencies import reference_key

@@ -82,7 +82,7 @@ class WorkspaceTemplateApplyReconciler:
         self._recorder = recorder
         self._clock = clock
         self._cross_namespace = cross_namespace
-        self._surroundings = Surroundings(client)
+        self._surroundings = Surroundings(client, cross_namespace=cross_namespace)
         self._modules = ModuleReader()
         # by uid of the apply; a new process finds it out again with one write
         self._unaccepted: dict[str, Mapping[str, Any]] = {}

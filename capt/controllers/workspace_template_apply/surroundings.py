@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from capt.api import ObjectReference, Workspace, WorkspaceTemplateApply
+from capt.api import ObjectMeta, ObjectReference, Workspace, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION, allows
 from capt.controllers.kinds import APPLY, SECRET
 from capt.controllers.manifest import to_manifest
 from capt.controllers.workspace import FLAVOURS, GO_ORIGINAL, Flavour
@@ -34,10 +35,16 @@ from capt.runtime.client import Client
 
 
 class Surroundings:
-    """Reads only; from the cache where that is enough."""
+    """Reads only; from the cache where that is enough.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: Reads.
+        cross_namespace: True shows what lies in other namespaces whether it consents or not.
+    """
+
+    def __init__(self, client: Client, *, cross_namespace: bool) -> None:
         self._client = client
+        self._cross_namespace = cross_namespace
 
     async def served(self) -> frozenset[str]:
         """Return the API groups that serve Workspaces."""
@@ -150,45 +157,74 @@ class Surroundings:
             for name in sorted(own_names)
             for dependent in await self._client.list(APPLY, index=(WAITS_FOR_INDEX, name))
             if refers_to(dependent, apply)
+            and self._serves(apply.metadata, dependent.metadata.namespace or "")
         ]
         return blocking_deletion(key, dependents, await self._graph(apply)) if dependents else ()
 
     async def _missing_secrets(self, apply: WorkspaceTemplateApply) -> tuple[str, ...]:
         keys = _keys(apply, apply.spec.wait_for_secrets)
-        return tuple([str(key) for key in keys if not await self._client.exists(SECRET, *key)])
+        own = apply.metadata.namespace or ""
+        return tuple([lack for key in keys if (lack := await self._secret_lacks(key, own))])
+
+    async def _secret_lacks(self, key: Key, namespace: str) -> str:
+        annotations = await self._client.annotations(SECRET, *key)
+        if key.namespace == namespace or self._cross_namespace:
+            return "" if annotations is not None else str(key)
+        if annotations is not None and allows(annotations, namespace):
+            return ""
+        # absent and forbidden read alike: names in other namespaces are nobody's business
+        return f"{key} (or its annotation {ALLOWED_NAMESPACES_ANNOTATION} with {namespace})"
 
     async def _unready_workspaces(self, apply: WorkspaceTemplateApply, now: datetime) -> tuple[str, ...]:
         if not apply.spec.wait_for_workspaces:
             return ()
-        dependencies = [await self._dependency(key) for key in _keys(apply, apply.spec.wait_for_workspaces)]
+        own = apply.metadata.namespace or ""
+        dependencies = [
+            await self._dependency(key, own) for key in _keys(apply, apply.spec.wait_for_workspaces)
+        ]
         unready = [lack for each in dependencies if (lack := lacking(each, now=now))]
         if unready and (circle := cycle(_key(apply), await self._graph(apply))):
             unready.append(f"a circle that never ends: {' waits for '.join(map(str, circle))}")
         return tuple(unready)
 
-    async def _dependency(self, key: Key) -> Dependency:
-        apply = await self._resolve(key)
+    async def _dependency(self, key: Key, namespace: str) -> Dependency:
+        elsewhere = key.namespace != namespace and not self._cross_namespace
+        apply = await self._resolve(key, namespace)
         if apply is not None:
             return Dependency(key=key, apply=apply)
         for flavour in FLAVOURS:
-            if found := await self.workspace_of_name(flavour, key.namespace, key.name):
+            found = await self.workspace_of_name(flavour, key.namespace, key.name)
+            if found is not None and self._serves_workspace(found.workspace, namespace):
                 return Dependency(key=key, workspace=found.workspace)
-        return Dependency(key=key)
+        return Dependency(key=key, elsewhere=elsewhere)
 
-    async def _resolve(self, key: Key) -> WorkspaceTemplateApply | None:
-        """Return the apply that `key` means: by its own name, else by its Workspace's."""
+    async def _resolve(self, key: Key, namespace: str) -> WorkspaceTemplateApply | None:
+        """Return the apply that `key` means to those of `namespace`: by its own name, else by its Workspace's."""
         apply = await self._client.get(APPLY, *key)
         if apply is not None:
-            return apply
+            return apply if self._serves(apply.metadata, namespace) else None
         makers = await self._client.list(APPLY, index=(WORKSPACE_INDEX, key.name))
-        return next(iter(makers), None)
+        return next((maker for maker in makers if self._serves(maker.metadata, namespace)), None)
+
+    def _serves(self, target: ObjectMeta, namespace: str) -> bool:
+        return self._cross_namespace or target.namespace == namespace or allows(target.annotations, namespace)
+
+    def _serves_workspace(self, workspace: Workspace, namespace: str) -> bool:
+        """Return whether those of `namespace` may look at a Workspace that is none of an apply they may use."""
+        metadata = workspace.metadata
+        if metadata.namespace is not None:
+            return self._serves(metadata, namespace)
+        # a cluster-scoped one is everybody's, unless an apply made it
+        maker = metadata.annotations.get(names.WORKSPACE_APPLY_ANNOTATION)
+        return self._cross_namespace or maker is None or maker.startswith(f"{namespace}/")
 
     async def _graph(self, start: WorkspaceTemplateApply) -> Graph:
         graph: dict[Key, tuple[Key, ...]] = {}
         ahead = [start]
         while ahead:
             apply = ahead.pop()
-            found = [await self._resolve(key) for key in _keys(apply, apply.spec.wait_for_workspaces)]
+            own = apply.metadata.namespace or ""
+            found = [await self._resolve(key, own) for key in _keys(apply, apply.spec.wait_for_workspaces)]
             following = [dependency for dependency in found if dependency is not None]
             graph[_key(apply)] = tuple(map(_key, following))
             ahead += [dependency for dependency in following if _key(dependency) not in graph]

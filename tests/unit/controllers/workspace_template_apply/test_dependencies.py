@@ -60,6 +60,15 @@ def test_what_is_missing(
     assert lacking(Dependency(key=KEY, apply=apply, workspace=found), now=NOW) == lack
 
 
+def test_what_another_namespace_does_not_show() -> None:
+    """Absent and hidden read alike, with what would have to be done."""
+    lack = lacking(Dependency(key=KEY, elsewhere=True), now=NOW)
+    assert lack == (
+        "default/vpc (there is no WorkspaceTemplateApply and no Workspace of that name that allows its use from here by "
+        "capt.infrastructure.cluster.x-k8s.io/allowed-namespaces)"
+    )
+
+
 @pytest.mark.parametrize(
     ("reference", "refers"),
     [

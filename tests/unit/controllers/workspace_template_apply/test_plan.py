@@ -10,6 +10,7 @@ import pytest
 
 from capt.api import Workspace, WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.consent import ALLOWED_NAMESPACES_ANNOTATION
 from capt.controllers.workspace import (
     EXTERNAL_NAME_ANNOTATION,
     FLAVOURS,
@@ -19,7 +20,6 @@ from capt.controllers.workspace import (
     WRITTEN_AT_ANNOTATION,
     Flavour,
 )
-from capt.controllers.workspace_template.consent import ALLOWED_NAMESPACES_ANNOTATION
 from capt.controllers.workspace_template_apply.plan import (
     Blocked,
     Create,
