@@ -14,6 +14,7 @@ from capt.api import CAPTControlPlane
 from capt.controllers.kinds import APPLY, CAPT_CLUSTER, CAPT_CONTROL_PLANE, MACHINE, SECRET, TEMPLATE
 from capt.controllers.names import workspace_name
 from capt.demo.core import EditionName
+from capt.runtime import HttpTransport
 from capt.terraform import Simulation
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster
 from tests.support.control_planes import (
@@ -31,6 +32,7 @@ from tests.support.control_planes import (
     world,
 )
 from tests.support.fast_clock import FastClock
+from tests.support.refusal import RefusingTransport
 
 BROKEN = "Invalid configuration"
 FAST = 60  # a minute is a second
@@ -208,6 +210,69 @@ async def test_an_endpoint_that_cannot_be_used(new: World, endpoint: str, words:
         await client.patch(TEMPLATE, NAMESPACE, "eks", template_body(module()))
         control_plane = await new.phase("Ready")
         assert control_plane.status.failure_reason is None
+
+
+async def test_a_vpc_that_somebody_else_manages(both: World) -> None:
+    """B5: what manages it writes what the contract asks for; the control plane goes by what its Cluster then says."""
+    client = both.cluster.client
+    async with both.manager():
+        await both.create(vpc_ready=False)
+        await both.phase("Creating", "WaitingForVPC")
+        managed = {"metadata": {"annotations": {"cluster.x-k8s.io/managed-by": "somebody"}}}
+        await client.patch(CAPT_CLUSTER, NAMESPACE, NAME, managed)
+        old = both.edition.name == "v1beta1"
+        provided = {"ready": True} if old else {"initialization": {"provisioned": True}}
+        await client.patch(CAPT_CLUSTER, NAMESPACE, NAME, {"status": provided}, subresource="status")
+        await both.phase("Ready")
+
+
+async def test_a_name_that_is_taken(new: World) -> None:
+    """B-P20: an apply of somebody else is neither changed nor used, but named; when it is gone, work begins."""
+    client, name = new.cluster.client, f"{NAME}-eks-controlplane-apply"
+    taken = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"templateRef": {"name": "other"}}}
+    await client.create(APPLY, taken)
+    async with new.manager():
+        await new.create()
+        control_plane = await new.phase("Failed", "ApplyConflict")
+        assert name in (control_plane.status.failure_message or "")
+        await client.delete(APPLY, NAMESPACE, name)
+        control_plane = await new.phase("Ready")
+        assert control_plane.status.failure_reason is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reason"),
+    [
+        ("POST", f"/namespaces/{NAMESPACE}/workspacetemplateapplies", "ApplyRefused"),
+        ("PATCH", f"/clusters/{NAME}", "EndpointUpdateFailed"),
+        ("PATCH", f"/captcontrolplanes/{NAME}", "EndpointUpdateFailed"),
+    ],
+    ids=["apply", "endpoint-of-cluster", "own-endpoint"],
+)
+async def test_what_the_api_server_refuses_is_told(new: World, method: str, path: str, reason: str) -> None:
+    """Seed 004: each write that is refused is told by its words and tried again, until it is let through."""
+    refusing = True
+
+    def refuses(said: str, where: str) -> bool:
+        # the finalizer is a patch of the control plane as well, and comes first
+        return refusing and said == method and where.endswith(path) and (method == "POST" or guarded())
+
+    def guarded() -> bool:
+        found = new.cluster.observer.informers.store(CAPT_CONTROL_PLANE).list()
+        return any("finalizers" in each.decode()["metadata"] for each in found)
+
+    async with (
+        HttpTransport(new.cluster.manager_config, user_agent="capt/test") as transport,
+        new.manager(clock=FastClock(5), transport=RefusingTransport(transport, refuses)),
+    ):
+        await new.create()
+        control_plane = await new.phase("Failed", reason)
+        assert control_plane.status.failure_reason == reason
+        assert "refused by the test" in (control_plane.status.failure_message or "")
+        refusing = False
+        control_plane = await new.phase("Ready")
+        assert control_plane.status.failure_reason is None
+        assert (await new.parent())["spec"]["controlPlaneEndpoint"]["host"] == HOST
 
 
 async def test_secrets_of_the_cluster(new: World) -> None:
