@@ -95,6 +95,7 @@ from capt.api.machine_template import (
     CaptMachineTemplate,
     CaptMachineTemplateResource,
     CaptMachineTemplateSpec,
+    ClonedMachineSpec,
 )
 from capt.api.meta import (
     ApiModel,
@@ -174,6 +175,7 @@ __all__ = [
     "CaptMachineTemplateSpec",
     "CloneMetadata",
     "ClonedControlPlaneSpec",
+    "ClonedMachineSpec",
     "Cluster",
     "ClusterV1Beta1",
     "Condition",

@@ -5,7 +5,7 @@ The seeds know both: seeds 000 and 002 describe the node that refers to a group,
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -160,7 +160,7 @@ class CaptMachineSpec(ApiModel):
     node group.
     """
 
-    RULES = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.nodeGroupRef) != has(self.nodeGroupConfig)",
             "exactly one of nodeGroupRef and nodeGroupConfig must be set",

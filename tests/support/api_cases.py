@@ -40,6 +40,17 @@ GROUP = {
     },
     "workspaceTemplateRef": {"name": "t"},
 }
+ORIGINAL_NODE_TYPE = {
+    "workspaceTemplateRef": {"name": "t"},
+    "nodeType": "ManagedNodeGroup",
+    "instanceType": "t3.medium",
+    "scaling": {"minSize": 1, "maxSize": 3, "desiredSize": 2},
+    "labels": {"role": "worker"},
+    "taints": [{"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}],
+    "additionalTags": {"team": "x"},
+}
+"""The Go original's form of a machine in a CaptMachineTemplate."""
+
 REPLICATED = {
     "selector": {"matchLabels": {"role": "worker"}},
     "template": {"metadata": {"labels": {"role": "worker", "zone": "a"}}, "spec": NODE},
@@ -163,6 +174,21 @@ REFUSED: tuple[Refused, ...] = (
         "CAPTCluster",
         {"controlPlaneEndpoint": {"host": "api", "port": 65536}},
         ("spec.controlPlaneEndpoint.port", "less than or equal to 65535"),
+    ),
+    Refused(
+        "CaptMachineTemplate",
+        {"template.spec.nodeType": "Fargate"},
+        ("spec.template.spec:", "exactly one of"),
+    ),
+    Refused(
+        "CaptMachineTemplate",
+        {"template.spec.nodeGroupRef": REMOVE},
+        ("spec.template.spec:", "in the Go original's form, nodeType"),
+    ),
+    Refused(
+        "CaptMachineTemplate",
+        {"template.spec.additionalTags": {"a": "b"}},
+        ("spec.template.spec:", "additionalTags is tags"),
     ),
     Refused("CAPTControlPlane", {"version": REMOVE}, ("spec.version", "Required value")),
     Refused("CAPTControlPlane", {"version": "latest"}, ("spec.version", "should match")),
@@ -600,6 +626,15 @@ ACCEPTED: tuple[tuple[str, Mapping[str, Any]], ...] = (
         {"template": {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}, "spec": NETWORK}},
     ),
     ("CaptMachineTemplate", {"template": {"metadata": {"labels": {"a": "b"}}, "spec": GROUP}}),
+    ("CaptMachineTemplate", {"template": {"spec": ORIGINAL_NODE_TYPE}}),
+    (
+        "CaptMachineTemplate",
+        {
+            "template": {
+                "spec": {"workspaceTemplateRef": {"name": "t", "namespace": "n"}, "nodeType": "Fargate"}
+            }
+        },
+    ),
     (
         "CAPTControlPlane",
         {
