@@ -626,6 +626,20 @@ async def test_what_has_moved_away_is_not_destroyed_here(world: World) -> None:
 
 
 @only_v1beta2
+async def test_nothing_is_polled(world: World) -> None:
+    """On a clock that hardly moves, the VPC's Workspace is followed nevertheless: each change is an event."""
+    async with world.manager(clock=FastClock(1 / 50)):
+        await world.create()
+        await world.cluster.client.create(CAPT_CLUSTER, from_template())
+        await world.until("VPCCreating")
+        await world.cluster.client.create(TEMPLATE, vpc_template())
+        await world.until("VPCCreated")
+        await world.until_parent("initialization", "infrastructureProvisioned", True)
+        await world.cluster.client.delete(CAPT_CLUSTER, NAMESPACE, "c")
+        await world.gone()
+
+
+@only_v1beta2
 async def test_a_finished_cluster_is_left_alone(world: World) -> None:
     """A manager that starts anew over something finished writes nothing."""
     async with world.manager():

@@ -334,6 +334,23 @@ async def test_a_secret_of_somebody_else_is_left_alone(new: World) -> None:
         assert not control_plane.status.initialized
 
 
+async def test_a_secret_of_the_wrong_type_is_made_anew(new: World) -> None:
+    """C11: what is labelled as the Cluster's and belongs to nobody is replaced, for a Secret's type cannot be changed."""
+    labels = {"cluster.x-k8s.io/cluster-name": NAME}
+    opaque = {
+        "metadata": {"namespace": NAMESPACE, "name": f"{NAME}-kubeconfig", "labels": labels},
+        "type": "Opaque",
+    }
+    before = await new.cluster.client.create(SECRET, opaque)
+    async with new.manager():
+        await new.create()
+        await new.until(lambda each: condition_of(each, "SecretsReady") == "True")
+    secret = await new.secret(f"{NAME}-kubeconfig")
+    assert secret is not None
+    assert secret.metadata.uid != before.metadata.uid
+    assert secret.type == "cluster.x-k8s.io/secret"
+
+
 async def test_a_renewed_token_reaches_the_kubeconfig(new: World) -> None:
     """C12, B-P22: the kubeconfig follows the connection Secret, which is not watched, within a minute."""
     client = new.cluster.client
@@ -439,6 +456,18 @@ async def test_nothing_is_written_when_nothing_changes(new: World) -> None:
     # the patch version is EKS's choice: Terraform has nothing to do
     assert [write for write in written if "workspace" in write or "secrets" in write] == []
     assert written.count("patch captcontrolplanes/status") <= 2
+
+
+async def test_nothing_is_polled(new: World) -> None:
+    """B-P18: on a clock that hardly moves, VPC, Workspace and Cluster are followed nevertheless: each change is an event."""
+    async with new.manager(clock=FastClock(1 / 50)):
+        await new.create(vpc_ready=False)
+        await new.phase("Creating", "WaitingForVPC")
+        await new.make_vpc_ready()
+        await new.phase("Ready")
+        await new.until(lambda each: each.status.initialized)
+        await new.cluster.client.delete(new.edition.cluster, NAMESPACE, NAME)
+        await new.cluster.observer.gone(APPLY, CAPT_CONTROL_PLANE)
 
 
 async def test_a_paused_cluster_is_left_alone(new: World) -> None:
