@@ -47,3 +47,9 @@ def test_machine_names_do_not_change():
     assert names.machine_name("s", "u", 0) != names.machine_name("s", "u", 1)
     assert names.machine_name("s", "u", 0) != names.machine_name("s", "other", 0)
     assert names.apply_name("m") == "m-machine"
+
+
+def test_each_kind_has_a_finalizer_of_its_own():
+    """B-C26, B-M32: two kinds with one finalizer would each take the other's off."""
+    finalizers = [value for name, value in vars(names).items() if name.endswith("_FINALIZER")]
+    assert len(finalizers) == len(set(finalizers)) == 7

@@ -196,3 +196,13 @@ def test_managed_by_counts_as_annotation_and_as_label():
     assert is_externally_managed(child(annotations={"cluster.x-k8s.io/managed-by": ""}))
     assert is_externally_managed(child(labels={"cluster.x-k8s.io/managed-by": "x"}))
     assert not is_externally_managed(child())
+
+
+@BOTH
+def test_a_failure_without_words_is_a_failure(version: str) -> None:
+    """B-C23: a reason without a message reaches the Cluster, and names whom it is from."""
+    news = News(role="infrastructure", ready=False, failure_reason="Broken")
+    status = tell(parent(version), child(), news).status["status"]
+    failure = status if version == "v1beta1" else status["deprecated"]["v1beta1"]
+    assert failure["failureReason"] == "Broken"
+    assert failure["failureMessage"].endswith("CAPTCluster with name 'infra':")

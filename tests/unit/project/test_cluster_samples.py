@@ -111,6 +111,14 @@ def _template_references(value: Any) -> Iterator[str]:
                 yield from _template_references(item)
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_run_nothing_but_terraform(name: str) -> None:
+    """B-P23, B-K22: no template asks for a program in the provider's pod, or escapes what needs no escape."""
+    for edition in ("aws", "local"):
+        text = template(edition, name)["spec"]["template"]["spec"]["forProvider"]["module"]
+        assert not any(words in text for words in ("local-exec", "remote-exec", 'data "external"', "$${"))
+
+
 def test_versions_of_cluster_differ_in_the_cluster_only() -> None:
     """The same CAPTCluster and CAPTControlPlane serve both versions of Cluster API."""
     old, new = (list(documents(version))[1:] for version in ("v1beta1", "v1beta2"))
