@@ -265,6 +265,19 @@ class TestResults:
                 assert h.value("controller_runtime_reconcile_total", result="requeue") == 1
         assert {line["log_level"] for line in logs} <= {"debug", "info"}
 
+    async def test_a_namespace_that_is_going_ends_it(self):
+        """Nothing can be made there any more: no error, no retry, no line above debug."""
+        script = Script({"a": [NamespaceTerminating("x")]})
+        with structlog.testing.capture_logs() as logs:
+            async with running(script) as h:
+                h.put("a")
+                await settle()
+                await h.clock.advance(10_000)
+                assert script.calls("a") == 1
+                assert h.value("controller_reconcile_errors_total") == 0
+                assert h.value("controller_runtime_reconcile_total", result="success") == 1
+        assert {line["log_level"] for line in logs} <= {"debug", "info"}
+
     async def test_endless_conflicts_do_not_spin(self):
         """Only the first repetition is immediate; from then on backoff applies."""
         async with running(Script({"a": [Conflict("x")]}), backoff=Backoff(base=1, cap=100)) as h:
