@@ -1,9 +1,9 @@
-"""What the objects are like, as metrics: how many in which phase, how many replicas, how long until Ready.
+"""What the objects are like, as metrics: how many in which phase, how many replicas, how long things take.
 
 Gauges are computed from the caches when Prometheus asks, so they cost nothing in between, agree with what
 `kubectl get` shows, and cannot drift. Only the leader shows them: a sum over replicas counts every object once.
-Of Terraform itself the engine tells (`capt_terraform_command_seconds`), of failures `capt_events_total` with
-type Warning.
+How long Terraform takes shows in the WorkspaceTemplateApplies, whoever runs it; the built-in engine tells of each command
+besides (`capt_terraform_command_seconds`). Of failures tells `capt_events_total` with type Warning.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import msgspec
 from prometheus_client import Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from capt.controllers.kinds import APPLY
+from capt.runtime.clock import Clock
 from capt.runtime.event import Event
 from capt.runtime.manager import Manager
 from capt.runtime.metrics import MakeMetrics
@@ -86,6 +88,16 @@ def add_to(manager: Manager, kinds: Sequence[Kind[Any]]) -> None:
         buckets=READY_BUCKETS,
         registry=manager.metrics.registry,
     )
+    operations = Operations(
+        Histogram(
+            "capt_terraform_operation_seconds",
+            "Seconds until Terraform had done what a WorkspaceTemplateApply asked for.",
+            ["operation"],
+            buckets=READY_BUCKETS,
+            registry=manager.metrics.registry,
+        ),
+        manager.clock,
+    )
 
     def take() -> MakeMetrics:
         if not manager.leading:
@@ -97,6 +109,9 @@ def add_to(manager: Manager, kinds: Sequence[Kind[Any]]) -> None:
             for kind in kinds:
                 newcomers = Newcomers(ready_times.labels(kind.resource.kind))
                 handle = await informers.watch(kind, newcomers.on_event)
+                watches.push_async_callback(handle.close)
+            if APPLY in kinds:
+                handle = await informers.watch(APPLY, operations.on_event)
                 watches.push_async_callback(handle.close)
             await asyncio.Event().wait()
 
@@ -185,3 +200,51 @@ class Newcomers:
             self._waiting.discard(uid)
             took = ready.last_transition_time - state.metadata.creation_timestamp
             self._seconds.observe(max(0.0, took.total_seconds()))
+
+
+class Operations:
+    """Measures how long it takes from a wish to its fulfilment: what is waited for in between counts.
+
+    `create` lasts from when a WorkspaceTemplateApply came until it was Ready, `update` from when it ceased to be Ready
+    until it was again, `delete` from when its deletion was asked for until it was gone. What began before this process
+    watched is not measured.
+
+    Args:
+        seconds: takes each measurement, labelled by operation.
+        clock: The time.
+    """
+
+    def __init__(self, seconds: Histogram, clock: Clock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._begun: dict[str, tuple[str, float]] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Look at a change."""
+        old, new, uid = event.old, event.new, event.obj.uid
+        if new is None:
+            if self._begun.get(uid, ("", 0))[0] == "delete":
+                self._observe(uid)
+            self._begun.pop(uid, None)
+        elif new.deleting:
+            if old is not None and not old.deleting:
+                self._begin(uid, "delete")
+        elif _is_ready(new):
+            self._observe(uid)
+        elif event.type == "added" and not event.initial:
+            self._begin(uid, "create")
+        elif old is not None and _is_ready(old):
+            self._begin(uid, "update")
+
+    def _begin(self, uid: str, operation: str) -> None:
+        self._begun[uid] = operation, self._clock.monotonic()
+
+    def _observe(self, uid: str) -> None:
+        if (begun := self._begun.pop(uid, None)) is not None:
+            operation, since = begun
+            self._seconds.labels(operation).observe(self._clock.monotonic() - since)
+
+
+def _is_ready(obj: Object) -> bool:
+    ready = _decode(obj.raw).ready
+    return ready is not None and ready.status == "True"

@@ -7,8 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from capt.controllers.kinds import MACHINE
-from capt.controllers.state_metrics import Newcomers, gauges
+from capt.controllers.state_metrics import Newcomers, Operations, gauges
 from capt.runtime import Event, Object, parse_object
+from capt.runtime.testing import FakeClock
 
 
 def cached(name: str = "m", *, deleting: bool = False, **fields: Any) -> Object:
@@ -127,3 +128,63 @@ def test_what_is_gone_is_forgotten(registry: CollectorRegistry, newcomers: Newco
     newcomers.on_event(Event(type="added", new=cached()))
     newcomers.on_event(Event(type="deleted", old=cached()))
     assert measured(registry) == (0, 0)
+
+
+UNREADY, READY = cached(status=status("False")), cached(status=status("True"))
+GOING = cached(status=status("True"), deleting=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "measured"),
+    [
+        (
+            [Event(type="added", new=cached()), Event(type="modified", old=cached(), new=READY)],
+            {"create": 10},
+        ),
+        (
+            [
+                Event(type="added", new=READY, initial=True),
+                Event(type="modified", old=READY, new=UNREADY),
+                Event(type="modified", old=UNREADY, new=UNREADY),
+                Event(type="modified", old=UNREADY, new=READY),
+            ],
+            {"update": 20},
+        ),
+        (
+            [
+                Event(type="modified", old=READY, new=GOING),
+                Event(type="modified", old=GOING, new=GOING),
+                Event(type="deleted", old=GOING),
+            ],
+            {"delete": 20},
+        ),
+        (
+            [
+                Event(type="added", new=cached()),
+                Event(type="modified", old=cached(), new=GOING),
+                Event(type="deleted", old=GOING),
+            ],
+            {"delete": 10},
+        ),
+        (
+            [Event(type="added", new=UNREADY, initial=True), Event(type="modified", old=UNREADY, new=READY)],
+            {},
+        ),
+        ([Event(type="added", new=cached()), Event(type="deleted", old=cached())], {}),
+    ],
+    ids=["create", "update", "delete", "never-made", "began-before", "gone-at-once"],
+)
+async def test_operations_of_terraform_are_measured(
+    registry: CollectorRegistry, events: list[Event], measured: dict[str, float]
+) -> None:
+    """From the wish to its fulfilment, ten seconds a step here; what began before the process watched is left out."""
+    clock = FakeClock()
+    operations = Operations(Histogram("seconds", "Seconds.", ["operation"], registry=registry), clock)
+    for event in events:
+        operations.on_event(event)
+        await clock.advance(10)
+    found = {
+        name: registry.get_sample_value("seconds_sum", {"operation": name})
+        for name in ("create", "update", "delete")
+    }
+    assert {name: value for name, value in found.items() if value is not None} == measured
