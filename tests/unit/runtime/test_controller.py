@@ -17,6 +17,7 @@ from capt.runtime import (
     Done,
     Informers,
     Metrics,
+    NamespaceTerminating,
     Request,
     ServerError,
     TerminalError,
@@ -246,6 +247,7 @@ class TestResults:
             assert script.calls("a") == 1
             assert h.value("controller_runtime_terminal_reconcile_errors_total") == 1
             assert h.value("controller_runtime_reconcile_errors_total") == 1
+            assert h.value("controller_reconcile_errors_total") == 1
             h.put("a", spec={"n": 1})
             await settle()
             assert script.calls("a") == 2
