@@ -78,17 +78,18 @@ class Readiness:
 
 def assess(workspace: Workspace, *, now: datetime, settle: float = SETTLE) -> Readiness:
     """Return what the status of `workspace` says about its current spec."""
-    if workspace.metadata.deletion_timestamp is not None:
-        return Readiness(state=State.DELETING, message=_last_words(workspace))
     conditions = workspace.status.conditions
     ready, synced = find_condition(conditions, "Ready"), find_condition(conditions, "Synced")
+    # first of all, for a provider that stopped while it created does not destroy either
+    if synced is not None and synced.status != "True" and _CREATE_PENDING in synced.message:
+        return Readiness(state=State.CREATE_PENDING, message=readable(synced.message))
+    if workspace.metadata.deletion_timestamp is not None:
+        return Readiness(state=State.DELETING, message=_last_words(workspace))
     if synced is None:
         return Readiness(state=State.APPLYING)
-    # neither of these two ends by itself, and neither is about a generation
+    # this does not end by itself, and is about no generation
     if synced.status != "True" and synced.reason == _PAUSED:
         return Readiness(state=State.PAUSED, message="the Workspace is paused: Terraform does not run")
-    if synced.status != "True" and _CREATE_PENDING in synced.message:
-        return Readiness(state=State.CREATE_PENDING, message=readable(synced.message))
     doubt = _doubt(workspace, (ready, synced), now=now, settle=settle)
     if doubt is not None:
         return Readiness(state=State.APPLYING, recheck=doubt if doubt > 0 else None)

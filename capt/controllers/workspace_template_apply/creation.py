@@ -6,9 +6,9 @@ make it twice. Its rule is to go on only where the outcome can be found again, a
 that is.
 
 For Terraform that is where the state outlives the provider's pod: the external name finds the state again, and a plan
-goes on from what is in it. CAPT believes it when the module itself has a remote backend, or when the template says so
-with an annotation, since the backend is most often in the provider's own configuration. Anything else is shown and
-left to a person.
+goes on from what is in it. So does a destroy, for a provider that has stopped does not delete either. CAPT believes it
+when the module itself has a remote backend, or when the template says so with an annotation, since the backend is most
+often in the provider's own configuration. Anything else is shown and left to a person.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOST_WITH_THE_POD: Final = frozenset({"", "local"})
 
 
 def resumption(
-    workspace: Workspace, template: WorkspaceTemplate | None, declarations: Declarations, now: datetime
+    workspace: Workspace, template: WorkspaceTemplate | None, declarations: Declarations | None, now: datetime
 ) -> dict[str, str | None]:
     """Return the annotations that let an interrupted provider go on; empty when it is not, or must not."""
     annotations = workspace.metadata.annotations

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from capt.api import WorkspaceTemplateApply
+from capt.api import WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.workspace import (
     RETAINED_ANNOTATION,
     Ownership,
+    State,
+    assess,
     key_text,
     ownership,
     readable,
     shorten,
 )
+from capt.controllers.workspace_template_apply.creation import resumption
 from capt.controllers.workspace_template_apply.plan import Found
 from capt.controllers.workspace_template_apply.render import orphaned
+from capt.controllers.workspace_template_apply.variable_check import Declarations
 from capt.runtime import Key
 from capt.runtime.conditions import find_condition
 
@@ -43,6 +47,8 @@ class DeletionObservation:
         dependents: Applies whose infrastructure stands on this one's, or whose Terraform reads its Secret.
         unserved: API group of the Workspace that the apply has or had, where the cluster does not serve it now.
         missing: Secrets that the Workspaces read, and that are not there.
+        template: The template, where a creation was interrupted and it is asked whether the state outlives that.
+        declarations: What its module declares, likewise.
         now: The time.
     """
 
@@ -51,6 +57,8 @@ class DeletionObservation:
     dependents: Sequence[Key]
     unserved: str = ""
     missing: Sequence[Key] = ()
+    template: WorkspaceTemplate | None = None
+    declarations: Declarations | None = None
     now: datetime
 
 
@@ -78,6 +86,14 @@ class Destroy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Put these patches on the Workspaces, so that a provider that stopped while it created goes on, and destroys."""
+
+    patches: tuple[tuple[Found, Mapping[str, Any]], ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retain:
     """Put these patches on the Workspaces, then let the apply go."""
 
@@ -98,7 +114,7 @@ class Release:
     """Nothing is left to guard: let the apply go."""
 
 
-DeletionPlan = Wait | Destroy | Retain | Abandon | Release
+DeletionPlan = Wait | Destroy | Resume | Retain | Abandon | Release
 
 
 def decide_deletion(seen: DeletionObservation) -> DeletionPlan:
@@ -138,28 +154,43 @@ def decide_deletion(seen: DeletionObservation) -> DeletionPlan:
     message = f"waiting until Workspace {workspaces} and its infrastructure are destroyed"
     if standing:
         return Destroy(found=standing, message=message)
-    failure = "; ".join(filter(None, map(_failure, own)))
+    resumed = tuple(
+        (found, {"metadata": {"annotations": marks}})
+        for found in own
+        if (marks := resumption(found.workspace, seen.template, seen.declarations, seen.now))
+    )
+    if resumed:
+        return Resume(patches=resumed, message=message)
+    failure = "; ".join(filter(None, (_failure(found, seen.now) for found in own)))
     if failure:
-        message = f"Workspace {workspaces} cannot be destroyed, the provider keeps trying: {failure}"
+        halted = any(is_halted(found, seen.now) for found in own)
+        stance = "the provider waits for a person" if halted else "the provider keeps trying"
+        message = f"Workspace {workspaces} cannot be destroyed, {stance}: {failure}"
     if failure and seen.missing:
         lost = ", ".join(map(str, seen.missing))
         message += f" (Terraform reads Secrets that are gone: {lost}; make them again)"
     return Wait(reason="Deleting", message=message, failure=failure)
 
 
+def is_halted(found: Found, now: datetime) -> bool:
+    """Return whether the provider stopped while it created this Workspace: it does not destroy it either."""
+    return assess(found.workspace, now=now).state is State.CREATE_PENDING
+
+
 def _is_abandoned(apply: WorkspaceTemplateApply) -> bool:
     return apply.metadata.annotations.get(ABANDON_ANNOTATION) == "true"
 
 
-def _failure(found: Found) -> str:
-    """Return why destroying fails; what failed before the deletion is no news now."""
+def _failure(found: Found, now: datetime) -> str:
+    """Return why destroying fails; what failed before the deletion is no news now, unless it is what holds it up."""
     conditions = found.workspace.status.conditions
     synced, ready = find_condition(conditions, "Synced"), find_condition(conditions, "Ready")
     if synced is None or synced.status != "False":
         return ""
     began = found.workspace.metadata.deletion_timestamp
     about_deletion = (
-        (ready is not None and ready.reason == "Deleting")
+        is_halted(found, now)
+        or (ready is not None and ready.reason == "Deleting")
         or synced.message.startswith("delete failed")
         or (began is not None and synced.last_transition_time > began)
     )

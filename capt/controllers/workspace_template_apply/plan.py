@@ -179,8 +179,12 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
             warn=True,
             retry=CONFLICT_RETRY,
         )
+    resumed = resumption(workspace, seen.template, seen.declarations, seen.now)
     if workspace.metadata.deletion_timestamp is not None:
-        return Keep()
+        if not resumed:
+            return Keep()
+        patch: dict[str, Any] = {"metadata": {"annotations": resumed}}
+        return Update(found=seen.found, patch=patch, spec_changes=False, adopts=False, resumes=True)
     spec = spec_difference(workspace.spec, target.rendered.spec, target.flavour)
     if spec == seen.unaccepted:
         spec = {}
@@ -190,7 +194,6 @@ def decide(seen: Observation, target: Target) -> Action | Blocked:
         del annotations[EXTERNAL_NAME_ANNOTATION]
     if spec:
         annotations |= spec_written(workspace.status, seen.now)
-    resumed = resumption(workspace, seen.template, seen.declarations, seen.now)
     marks = merge_patch.overlay(
         {"labels": workspace.metadata.labels, "annotations": workspace.metadata.annotations},
         {

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from capt.api import WorkspaceTemplateApply
+from capt.api import WorkspaceTemplate, WorkspaceTemplateApply
 from capt.controllers import names
 from capt.controllers.exact_patch import patch_exactly
 from capt.controllers.kinds import APPLY, TEMPLATE
@@ -22,9 +22,11 @@ from capt.controllers.workspace_template_apply.deletion import (
     DeletionObservation,
     Destroy,
     Release,
+    Resume,
     Retain,
     Wait,
     decide_deletion,
+    is_halted,
 )
 from capt.controllers.workspace_template_apply.dependencies import reference_key
 from capt.controllers.workspace_template_apply.plan import (
@@ -49,7 +51,7 @@ from capt.controllers.workspace_template_apply.status import (
     waiting,
 )
 from capt.controllers.workspace_template_apply.surroundings import Surroundings
-from capt.controllers.workspace_template_apply.variable_check import declarations
+from capt.controllers.workspace_template_apply.variable_check import Declarations, declarations
 from capt.hcl import ModuleReader
 from capt.runtime import (
     AlreadyExists,
@@ -147,6 +149,12 @@ class WorkspaceTemplateApplyReconciler:
                 await self._delete_all(plan.found)
                 told = report_deletion(apply, reason="Deleting", message=plan.message, failure="", now=now)
                 return await self._tell(apply, told)
+            case Resume() as plan:
+                await self._patch_all(plan.patches)
+                for found, _ in plan.patches:
+                    self._tell_resumed(apply, found.workspace.metadata.name)
+                told = report_deletion(apply, reason="Deleting", message=plan.message, failure="", now=now)
+                return await self._tell(apply, told)
             case Wait() as plan:
                 told = report_deletion(
                     apply, reason=plan.reason, message=plan.message, failure=plan.failure, now=now
@@ -162,23 +170,32 @@ class WorkspaceTemplateApplyReconciler:
         found = await look.own_workspaces(apply) or await look.taken(apply)
         dependents = {*await look.blocking_dependents(apply), *await look.secret_readers(apply, found)}
         stuck = [each for each in found if assess(each.workspace, now=now).message]
+        template, declared = None, None
+        if any(is_halted(each, now) for each in found):
+            template, declared = await self._template(apply)
         return DeletionObservation(
             apply=apply,
             found=found,
             dependents=sorted(dependents),
             unserved="" if found else await look.unserved_group(apply),
             missing=await look.missing_secrets(stuck),
+            template=template,
+            declarations=declared,
             now=now,
         )
 
-    async def _observe(self, apply: WorkspaceTemplateApply) -> Observation:
+    async def _template(self, apply: WorkspaceTemplateApply) -> tuple[WorkspaceTemplate | None, Declarations]:
         key = reference_key(apply.spec.template_ref, apply.metadata.namespace or "")
-        own = await self._surroundings.own_workspaces(apply)
         template = await self._client.get(TEMPLATE, key.namespace, key.name)
+        return template, await declarations(self._modules, template, apply, WORKSPACE_NAME)
+
+    async def _observe(self, apply: WorkspaceTemplateApply) -> Observation:
+        own = await self._surroundings.own_workspaces(apply)
+        template, declared = await self._template(apply)
         return Observation(
             apply=apply,
             template=template,
-            declarations=await declarations(self._modules, template, apply, WORKSPACE_NAME),
+            declarations=declared,
             cross_namespace=self._cross_namespace,
             served=await self._surroundings.served(),
             found=own[0] if own else await self._surroundings.named_workspace(apply),
@@ -225,15 +242,16 @@ class WorkspaceTemplateApplyReconciler:
             else:
                 written = await self._patch(action.found, action.patch, under_version=True)
             if action.resumes:
-                message = (
-                    f"the creation of Workspace {target.name} was interrupted and goes on from its state"
-                )
-                self._recorder.normal(APPLY, seen.apply, "CreationResumed", message)
+                self._tell_resumed(seen.apply, target.name)
             if action.adopts:
                 message = f"took over Workspace {target.name}"
                 self._recorder.normal(APPLY, seen.apply, "WorkspaceAdopted", message)
         self._check_accepted(seen.apply, target, written)
         return written
+
+    def _tell_resumed(self, apply: WorkspaceTemplateApply, workspace: str) -> None:
+        message = f"the creation of Workspace {workspace} was interrupted and goes on from its state"
+        self._recorder.normal(APPLY, apply, "CreationResumed", message)
 
     def _check_accepted(self, apply: WorkspaceTemplateApply, target: Target, found: Found) -> None:
         uid = apply.metadata.uid

@@ -9,7 +9,12 @@ import pytest
 
 from capt.api import WorkspaceTemplateApply
 from capt.controllers import names
-from capt.controllers.workspace import RETAINED_ANNOTATION, Flavour
+from capt.controllers.workspace import EXTERNAL_NAME_ANNOTATION, RETAINED_ANNOTATION, Flavour
+from capt.controllers.workspace_template_apply.creation import (
+    CREATE_PENDING_ANNOTATION,
+    DURABLE_STATE_ANNOTATION,
+    RESUMED_ANNOTATION,
+)
 from capt.controllers.workspace_template_apply.deletion import (
     ABANDON_ANNOTATION,
     Abandon,
@@ -17,6 +22,7 @@ from capt.controllers.workspace_template_apply.deletion import (
     DeletionPlan,
     Destroy,
     Release,
+    Resume,
     Retain,
     Wait,
     decide_deletion,
@@ -31,6 +37,7 @@ from tests.support.chain import (
     condition,
     conditions,
     envelope,
+    template,
     workspace,
 )
 
@@ -213,3 +220,39 @@ def test_secrets_that_went_first() -> None:
     found = decide_deletion(seen)
     assert isinstance(found, Wait)
     assert "Secrets that are gone: default/token" in found.message
+
+
+@pytest.mark.parametrize("durable", ["true", ""])
+def test_a_provider_that_stopped_while_it_created_does_not_destroy_either(durable: str) -> None:
+    """Where the state outlives the provider it is let go on; elsewhere the condition says what a person has to do."""
+    marks = {CREATE_PENDING_ANNOTATION: "2026-01-01T11:00:00Z", EXTERNAL_NAME_ANNOTATION: "w"}
+    halted = [
+        condition("Ready", "False", reason="Creating"),
+        condition(
+            "Synced",
+            "False",
+            reason="ReconcileError",
+            message="cannot determine creation result - remove the annotation",
+        ),
+    ]
+    going = found(
+        {**GOING, "labels": OURS["labels"], "annotations": {**OURS["annotations"], **marks}},
+        {"conditions": halted},
+    )
+    plan = decide_deletion(
+        DeletionObservation(
+            apply=apply_of(),
+            found=[going],
+            dependents=(),
+            template=template(metadata={"annotations": {DURABLE_STATE_ANNOTATION: durable}}),
+            now=NOW,
+        )
+    )
+    if durable:
+        cleared = {CREATE_PENDING_ANNOTATION: None, RESUMED_ANNOTATION: "2026-01-01T12:00:00+00:00"}
+        assert isinstance(plan, Resume)
+        assert plan.patches == ((going, {"metadata": {"annotations": cleared}}),)
+    else:
+        assert isinstance(plan, Wait)
+        assert "waits for a person: cannot determine creation result - remove the annotation" in plan.message
+        assert plan.failure
