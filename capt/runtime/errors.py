@@ -5,6 +5,7 @@
     │   ├── BadRequest          400
     │   ├── Unauthorized        401
     │   ├── Forbidden           403
+    │   ├── NamespaceTerminating 403, the namespace is going, and nothing new comes into it
     │   ├── NotFound            404
     │   ├── Conflict            409, a precondition (resourceVersion, uid) failed
     │   ├── AlreadyExists       409, the name is taken
@@ -77,6 +78,13 @@ class Unauthorized(ApiError):
 
 class Forbidden(ApiError):
     """403: RBAC, an admission policy or a quota refuses."""
+
+
+class NamespaceTerminating(ApiError):
+    """403 on create: the namespace is being terminated, so that nothing will ever be made there again.
+
+    No :class:`Forbidden`: nobody refuses, and nobody has to do anything about it.
+    """
 
 
 class NotFound(ApiError):
@@ -160,6 +168,8 @@ class ConfigError(Exception):
 class ErrorClass(StrEnum):
     """What to do about an error that ended a reconcile."""
 
+    MOOT = "moot"
+    """There is nothing left to do: what was to be made would go with its namespace. No error, and no retry."""
     CONFLICT = "conflict"
     """Somebody wrote first: decide again at once. Counted, not logged as an error."""
     TRANSIENT = "transient"
@@ -184,6 +194,8 @@ def classify(error: BaseException) -> ErrorClass:
         return max((classify(leaf) for leaf in error.exceptions), key=_SEVERITY.__getitem__)
     if isinstance(error, Conflict):
         return ErrorClass.CONFLICT
+    if isinstance(error, NamespaceTerminating):
+        return ErrorClass.MOOT
     if isinstance(error, TerminalError | UndecodableError):
         return ErrorClass.TERMINAL
     if isinstance(
@@ -268,10 +280,11 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def _type(status: int, reason: str, details: Mapping[str, Any]) -> type[ApiError]:
     if reason == "AlreadyExists":
         return AlreadyExists
-    if status == 409 and any(
-        cause.get("reason") == "FieldManagerConflict" for cause in details.get("causes") or ()
-    ):
+    causes = {cause.get("reason") for cause in details.get("causes") or ()}
+    if status == 409 and "FieldManagerConflict" in causes:
         return FieldConflict
+    if status == 403 and "NamespaceTerminating" in causes:
+        return NamespaceTerminating
     if status >= 500:
         return ServerError
     return _BY_STATUS.get(status, ApiError)

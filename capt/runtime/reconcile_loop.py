@@ -180,6 +180,11 @@ class ReconcileLoop:
 
     def _failed(self, item: Item[Key], error: Exception) -> None:
         kind = classify(error)
+        if kind is ErrorClass.MOOT:
+            self._backoff.forget(item.key)
+            self._metrics.results["success"].inc()
+            self._log.debug("nothing left to do", why=one_line(error))
+            return
         if kind is ErrorClass.CONFLICT:
             first = self._backoff.failures(item.key) == 0
             delay = self._backoff.charge(item.key)

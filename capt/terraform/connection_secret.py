@@ -19,7 +19,7 @@ TYPE: Final = "connection.crossplane.io/v1alpha1"
 
 
 class ForeignSecretError(Exception):
-    """The Secret that the Workspace names belongs to somebody else."""
+    """The Secret that the Workspace names is not ours to write: somebody else's, or nowhere to be put."""
 
 
 def key(workspace: Workspace) -> Key | None:

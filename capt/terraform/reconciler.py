@@ -22,6 +22,7 @@ from capt.runtime import (
     ItemBackoff,
     Key,
     Kind,
+    NamespaceTerminating,
     Recorder,
     Request,
     Result,
@@ -268,6 +269,10 @@ class WorkspaceReconciler:
             body = connection_secret.manifest(self._kind, workspace, where, outputs)
             try:
                 await self._client.create(SECRET, body)
+            except NamespaceTerminating as error:
+                # that of the Secret; the Workspace itself stays, and another namespace may come under the name
+                message = f"cannot create or update connection secret: {error.message}"
+                raise ForeignSecretError(message) from error
             except AlreadyExists:
                 secret = await self._client.get_live(SECRET, where.namespace, where.name)
         if secret is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from capt.controllers import names
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
 from capt.controllers.machine_deployment.template_hash import template_hash
 from capt.runtime import HttpTransport, find_condition, is_true, raise_for_status
-from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
+from tests.support.cluster import EVENT, NAMESPACE, WORKSPACE, Cluster, samples
 from tests.support.machines import GROUP, NODE
 from tests.support.refusal import RefusingTransport
 
@@ -396,6 +397,35 @@ async def test_refused_creations_show_and_heal(cluster: Cluster) -> None:
         await cluster.observer.settled(DEPLOYMENT, replicas=3)
         await cluster.observer.until(says(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "Complete"))
         assert await condition(cluster, MACHINE_DEPLOYMENT, DEPLOYMENT, "ReplicaFailure") is None
+
+
+async def test_a_namespace_on_its_way_out_is_nobodys_failure(cluster: Cluster) -> None:
+    """What can no longer be made, because its namespace is being deleted, is neither a failure nor an event."""
+    tried = asyncio.Event()
+
+    def creates_machines(method: str, path: str) -> bool:
+        matches = method == "POST" and path.endswith("/captmachines")
+        if matches:
+            tried.set()
+        return matches
+
+    async with (
+        HttpTransport(cluster.manager_config) as transport,
+        cluster.manager(
+            transport=RefusingTransport(transport, creates_machines, cause="NamespaceTerminating")
+        ),
+    ):
+        await cluster.apply(*samples())
+        await tried.wait()
+
+        async def looked_at() -> bool:
+            sets = await cluster.observer.client.list(MACHINE_SET)
+            return bool(sets) and all(each.status.observed_generation for each in sets)
+
+        await cluster.observer.until(looked_at)
+    for machine_set in await cluster.client.list_live(MACHINE_SET):
+        assert find_condition(machine_set.status.conditions, "ReplicaFailure") is None
+    assert [event for event in await cluster.client.list_live(EVENT) if event.type == "Warning"] == []
 
 
 async def test_a_taken_name_is_walked_around(cluster: Cluster) -> None:

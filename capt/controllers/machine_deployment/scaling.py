@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capt.controllers.machine_deployment.rollout import RolloutPlan, SetState
+from capt.controllers.wording import counted
 
 
 def plan_paused(
@@ -41,7 +42,8 @@ def _plan(sizes: Sequence[tuple[SetState, int]], desired: int) -> RolloutPlan:
     return RolloutPlan(
         replicas={each.name: size for each, size in changed},
         reasons={
-            each.name: f"goes from {each.spec_replicas} to {size}: {desired} are desired, the rollout is paused"
+            each.name: f"{'grows' if size > each.spec_replicas else 'shrinks'} by {abs(size - each.spec_replicas)}: "
+            f"{counted(desired, 'machine')} desired, the rollout is paused"
             for each, size in changed
         },
     )

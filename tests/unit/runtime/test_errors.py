@@ -16,6 +16,7 @@ from capt.runtime import (
     Forbidden,
     Gone,
     Invalid,
+    NamespaceTerminating,
     NotFound,
     ServerError,
     TerminalError,
@@ -60,6 +61,16 @@ def test_success_is_no_error():
     raise_for_status(answer({}, 201))
 
 
+def test_a_namespace_on_its_way_out_is_no_refusal():
+    """A create that comes too late for its namespace is told apart from one that somebody forbids."""
+    causes = [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]
+    body = json.dumps(status(403, "Forbidden", details={"causes": causes})).encode()
+    error = error_from_status(403, body)
+    assert isinstance(error, NamespaceTerminating)
+    assert not isinstance(error, Forbidden)
+    assert isinstance(error_from_status(403, json.dumps(status(403, "Forbidden")).encode()), Forbidden)
+
+
 def test_retry_after():
     """The wait that the server asks for comes from the header, or else from the body."""
     with pytest.raises(TooManyRequests) as caught:
@@ -94,6 +105,8 @@ def test_error_event_of_a_watch():
         (TimeoutError(), ErrorClass.TRANSIENT),
         (TransientError("x"), ErrorClass.TRANSIENT),
         (FieldConflict("x"), ErrorClass.TRANSIENT),
+        (NamespaceTerminating("x"), ErrorClass.MOOT),
+        (ExceptionGroup("g", [NamespaceTerminating("x"), Conflict("y")]), ErrorClass.CONFLICT),
         (TerminalError("x"), ErrorClass.TERMINAL),
         (KeyError("x"), ErrorClass.BUG),
         (ExceptionGroup("g", [Conflict("x"), Invalid("y")]), ErrorClass.TRANSIENT),

@@ -38,6 +38,14 @@ def test_paused_scaling(desired, surge, new, old, expected):
     assert plan.reasons.keys() == expected.keys()
 
 
+def test_reasons_say_how_much_and_why():
+    """The sentence that follows "from ... to ..." adds what that does not say."""
+    shrunk = plan_paused(desired=8, max_surge=0, new=s("n", 0), old=[s("a", 9)])
+    assert shrunk.reasons == {"a": "shrinks by 1: 8 machines desired, the rollout is paused"}
+    grown = plan_paused(desired=2, max_surge=0, new=s("n", 1), old=[])
+    assert grown.reasons == {"n": "grows by 1: 2 machines desired, the rollout is paused"}
+
+
 @given(st.integers(0, 20), st.integers(0, 3), st.lists(st.integers(0, 9), min_size=1, max_size=5))
 def test_paused_scaling_ends_within_desired_and_surge(desired, surge, sizes):
     """Whatever it starts from, the sum lands between desired and desired plus surge, and stays there."""
