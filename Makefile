@@ -36,6 +36,9 @@ test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although e
 test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
 	CAPT_ENDPOINT_RUNS=1000 $(BIN)/python -m pytest -q tests/integration/test_endpoint_success.py
 
+bench: $(DEV) envtest ## how fast everything is, beside its peers, as a table (about ten minutes)
+	@$(BIN)/python -m hack.bench
+
 lint: $(DEV) ## formatting, lint rules, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
