@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from capt.assets import manifests
-from capt.controllers.kinds import MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
+from capt.controllers.kinds import (
+    CAPT_CLUSTER,
+    CAPT_CONTROL_PLANE,
+    MACHINE,
+    MACHINE_DEPLOYMENT,
+    MACHINE_SET,
+)
 from tests.support.api_servers import REAL
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster
 
@@ -107,6 +113,38 @@ async def test_a_day_with_kubectl(cluster: Cluster, kubectl: Kubectl) -> None:
     await kubectl("delete", "-f", str(manifests() / "samples"), "--timeout=30s")
     assert (await kubectl("get", "captmachine,workspaces.tf.upbound.io", "-A")) == ""
     assert await cluster.client.list_live(WORKSPACE) == []
+
+
+async def test_clusters_and_control_planes_print_as_in_seed_003(cluster: Cluster, tmp_path: Path) -> None:
+    """`kubectl get captcluster` and `captcontrolplane` have the seed's columns, in its order, with its values."""
+    cluster.write_kubeconfig(tmp_path / "kubeconfig")
+    kubectl = Kubectl(tmp_path / "kubeconfig")
+    metadata = {"name": "test-cluster", "namespace": NAMESPACE}
+    endpoint = "10.0.0.1:6443"
+    objects = (
+        (
+            CAPT_CLUSTER,
+            {"region": "us-west-2", "existingVpcId": "vpc-123456789"},
+            {"ready": True, "vpcId": "vpc-123456789", "endpoint": endpoint},
+        ),
+        (
+            CAPT_CONTROL_PLANE,
+            {"version": "1.31", "workspaceTemplateRef": {"name": "eks"}},
+            {"ready": True, "phase": "Ready", "endpoint": endpoint},
+        ),
+    )
+    printed = []
+    for kind, spec, status in objects:
+        await cluster.client.create(kind, {"metadata": metadata, "spec": spec})
+        await cluster.client.patch(kind, NAMESPACE, "test-cluster", {"status": status}, subresource="status")
+        lines = (await kubectl("get", kind.resource.kind.lower())).splitlines()
+        printed.append([line.split()[: len(lines[0].split())] for line in lines])
+        await cluster.client.delete(kind, NAMESPACE, "test-cluster")
+    (network, [vpc]), (plane, [eks]) = ((rows[0], rows[1:]) for rows in printed)
+    assert network == ["NAME", "VPC-ID", "READY", "ENDPOINT", "AGE"]
+    assert vpc[:4] == ["test-cluster", "vpc-123456789", "true", endpoint]
+    assert plane == ["NAME", "READY", "PHASE", "VERSION", "ENDPOINT", "AGE"]
+    assert eks[:5] == ["test-cluster", "true", "Ready", "1.31", endpoint]
 
 
 async def test_watching_with_kubectl(cluster: Cluster, kubectl: Kubectl) -> None:
