@@ -18,7 +18,7 @@ from capt.api.meta import (
     StringMap,
     Time,
 )
-from capt.api.schema import AGE, Column, Rule, Schema
+from capt.api.schema import AGE, REASON, Column, Rule, Schema, in_capitals
 
 
 class VPCConfig(ApiModel):
@@ -149,14 +149,8 @@ class CAPTCluster(ApiObject):
             Column("VPC-ID", ".status.vpcId", "string", "Cloud id of the VPC."),
             Column("READY", ".status.ready", "boolean", "Whether the VPC can be used."),
             Column("ENDPOINT", ".status.endpoint", "string", "Where the cluster's API server is reached."),
-            Column(
-                "REASON",
-                '.status.conditions[?(@.type=="Ready")].reason',
-                "string",
-                "Why it is ready or not.",
-                priority=1,
-            ),
-            Column("AGE", AGE.json_path, AGE.type),
+            in_capitals(REASON),
+            in_capitals(AGE),
         ),
     )
 

@@ -19,7 +19,7 @@ from capt.api.meta import (
     Text,
     is_empty,
 )
-from capt.api.schema import AGE, Column, Rule, Schema
+from capt.api.schema import AGE, REASON, Column, Rule, Schema, in_capitals
 
 Minutes = Annotated[int, Schema(format="int32", minimum=1, maximum=10080)]
 """A number of minutes, up to a week."""
@@ -229,14 +229,8 @@ class CAPTControlPlane(ApiObject):
             Column("PHASE", ".status.phase", "string", "Where in its life the control plane is."),
             Column("VERSION", ".spec.version", "string", "Kubernetes version that is asked for."),
             Column("ENDPOINT", ".status.endpoint", "string", "Where the API server is reached."),
-            Column(
-                "REASON",
-                '.status.conditions[?(@.type=="Ready")].reason',
-                "string",
-                "Why it is ready or not.",
-                priority=1,
-            ),
-            Column("AGE", AGE.json_path, AGE.type),
+            in_capitals(REASON),
+            in_capitals(AGE),
         ),
     )
 

@@ -23,7 +23,7 @@ from capt.api.meta import (
     Time,
     is_empty,
 )
-from capt.api.schema import AGE, Column, Rule, Schema
+from capt.api.schema import AGE, REASON, Column, Rule, Schema
 
 InstanceType = Annotated[str, Schema(min_length=1, max_length=64)]
 """EC2 instance type, `t3.medium` for instance."""
@@ -244,13 +244,7 @@ class CaptMachine(ApiObject):
             Column(
                 "Private IP", ".status.privateIp", "string", "Private address of the instance.", priority=1
             ),
-            Column(
-                "Reason",
-                '.status.conditions[?(@.type=="Ready")].reason',
-                "string",
-                "Why it is ready or not.",
-                priority=1,
-            ),
+            REASON,
             AGE,
         ),
     )

@@ -19,7 +19,7 @@ CEL has a cost budget in the API server. Whatever a rule iterates over or compar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -110,3 +110,17 @@ class Scale:
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 """The column that every kind ends with."""
+
+REASON = Column(
+    "Reason",
+    '.status.conditions[?(@.type=="Ready")].reason',
+    "string",
+    "Why it is ready or not.",
+    priority=1,
+)
+"""Why an object is ready or not, with `-o wide`."""
+
+
+def in_capitals(column: Column) -> Column:
+    """Return the column with its name in capitals, as seed 003 prints clusters and control planes."""
+    return replace(column, name=column.name.upper())

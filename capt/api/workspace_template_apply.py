@@ -19,7 +19,7 @@ from capt.api.meta import (
     Time,
     is_empty,
 )
-from capt.api.schema import AGE, Column, Schema
+from capt.api.schema import AGE, REASON, Column, Schema
 
 
 class WorkspaceTemplateApplySpec(ApiModel):
@@ -97,13 +97,7 @@ class WorkspaceTemplateApply(ApiObject):
                 "string",
                 "Whether the infrastructure exists.",
             ),
-            Column(
-                "Reason",
-                '.status.conditions[?(@.type=="Ready")].reason',
-                "string",
-                "Why it is ready or not.",
-                priority=1,
-            ),
+            REASON,
             Column("Template", ".spec.templateRef.name", "string", "The template in use.", priority=1),
             AGE,
         ),
