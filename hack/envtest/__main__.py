@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 
 import yaml
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.what == "obtain":
             print(obtain().apiserver)
         else:
+            # whoever ends it in another way than by Ctrl-C wants nothing left either
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             asyncio.run(_run())
     except KeyboardInterrupt:
         return 0

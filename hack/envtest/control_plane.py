@@ -174,6 +174,7 @@ def _etcd_flags(folder: Path, client: int, peer: int) -> tuple[str, ...]:
     return (
         f"--data-dir={folder / 'etcd'}",
         "--unsafe-no-fsync",
+        "--socket-reuse-port",
         f"--listen-client-urls=http://127.0.0.1:{client}",
         f"--advertise-client-urls=http://127.0.0.1:{client}",
         f"--listen-peer-urls=http://127.0.0.1:{peer}",
@@ -188,6 +189,7 @@ def _apiserver_flags(folder: Path, etcd: int, secure: int) -> tuple[str, ...]:
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         f"--secure-port={secure}",
+        "--permit-port-sharing",
         f"--tls-cert-file={folder / 'server.crt'}",
         f"--tls-private-key-file={folder / 'server.key'}",
         f"--client-ca-file={folder / 'ca.crt'}",
@@ -217,12 +219,13 @@ def _write_credentials(folder: Path, ca: trustme.CA) -> None:
 
 @contextlib.contextmanager
 def _free_ports(count: int) -> Iterator[tuple[int, ...]]:
+    """Hold free ports that only programs which share ports can listen on, so that nobody takes one while they start."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(("127.0.0.1", 0))
-        ports = tuple(sock.getsockname()[1] for sock in sockets)
-    yield ports
+        yield tuple(sock.getsockname()[1] for sock in sockets)
 
 
 @contextlib.asynccontextmanager

@@ -58,8 +58,9 @@ async def test_requests_are_counted_by_user_agent(plane: ControlPlane) -> None:
     assert plane.requests_by_user_agent()["asker/1"] - before == 3
 
 
-async def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    """`python -m hack.envtest` tells how to reach it; after Ctrl-C no process and no file of it is left."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
+async def test_an_interrupt_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """`python -m hack.envtest` tells how to reach it; after Ctrl-C or kill no process and no file of it is left."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hack.envtest"),
         cwd=project.ROOT,
@@ -72,8 +73,11 @@ async def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         assert b"is up after" in await process.stdout.readline()
         assert b"KUBECONFIG=" in await process.stdout.readline()
     assert len(members(process.pid)) == 4, "itself and the three of the control plane"
-    # as a terminal does: the whole foreground group is interrupted
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        # as a terminal does: the whole foreground group is interrupted
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     async with asyncio.timeout(20):
         assert await process.wait() == 0
     assert members(process.pid) == []
