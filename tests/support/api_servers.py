@@ -138,7 +138,7 @@ def shared_plane() -> Iterator[ControlPlane | None]:
         stop = asyncio.Event()
         try:
             async with control_plane() as plane:
-                await _grant(plane)
+                await grant(plane)
                 started.set_result((plane, asyncio.get_running_loop(), stop))
                 await stop.wait()
         except BaseException as error:
@@ -160,7 +160,7 @@ def shared_plane() -> Iterator[ControlPlane | None]:
         thread.join()
 
 
-async def _grant(plane: ControlPlane) -> None:
+async def grant(plane: ControlPlane) -> None:
     """Make the manager's ServiceAccount, with the roles that are generated for it."""
     config = ClusterConfig.from_dict(plane.kubeconfig())
     async with HttpTransport(config, user_agent="grant") as transport:
