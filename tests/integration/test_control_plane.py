@@ -275,6 +275,17 @@ async def test_what_the_api_server_refuses_is_told(new: World, method: str, path
         assert (await new.parent())["spec"]["controlPlaneEndpoint"]["host"] == HOST
 
 
+async def test_an_endpoint_that_is_sensitive(new: World) -> None:
+    """Seed 004: what the status may not show is read from the connection Secret; a port in it is kept."""
+    hidden = f'output "cluster_endpoint" {{\n  value = "{HOST}:6443"\n  sensitive = true\n}}'
+    async with new.manager():
+        await new.create(text=f"{module(endpoint='')}\n{hidden}")
+        control_plane = await new.phase("Ready")
+        assert control_plane.status.endpoint == f"{HOST}:6443"
+        assert "cluster_endpoint" not in outputs_of(control_plane)
+        assert (await new.parent())["spec"]["controlPlaneEndpoint"] == {"host": HOST, "port": 6443}
+
+
 async def test_secrets_of_the_cluster(new: World) -> None:
     """C11, C13, B-P05, B-P21, B-P22: names, type, label, owner and contents; core's has no exec, people's no credential."""
     async with new.manager():
