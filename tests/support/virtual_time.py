@@ -54,9 +54,12 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if self.loop.threads or timeout is None:
+        sockets = len(self.get_map()) > 1  # the loop's own pipe is always there
+        if self.loop.threads or (sockets and timeout is None):
             return super().select(_MOST_BLOCKING)
-        if len(self.get_map()) > 1:  # the loop's own pipe is always there
+        if timeout is None:
+            raise RuntimeError("nothing is left that could ever happen, and something waits for it")
+        if sockets:
             ready = super().select(self.loop.patience)
         if not ready:
             self.loop.now += timeout

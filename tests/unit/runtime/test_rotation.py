@@ -44,8 +44,11 @@ async def who(request):
     return web.Response(text=dict(part[0] for part in subject)["commonName"], headers={"Connection": "close"})
 
 
-async def test_client_certificate_and_authority_are_read_again(tmp_path):
-    """A new certificate is presented, a new authority believed; a half-written one leaves the old in use."""
+async def test_inv_112_client_certificate_and_authority_are_read_again(tmp_path):
+    """A new certificate is presented, a new authority believed; a half-written one leaves the old in use.
+
+    controller-runtime's certificate watcher is about what its servers present, ours about what we present as a client.
+    """
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
