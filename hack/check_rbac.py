@@ -26,12 +26,11 @@ USER: Final = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
 UNUSED: Final[Mapping[str, str]] = {
     "list *": "the fallback where a server cannot stream a list (before Kubernetes 1.34)",
     "update */finalizers.*": "asked for by OwnerReferencesPermissionEnforcement, which leaves no trace in the audit log",
-    "get captmachines.*": "read again after a conflict on the finalizers, or after a create whose answer was lost",
-    "get workspacetemplates.*": "read again after a conflict on the finalizers",
-    "* workspaces*.opentofu.*": "the code is that of tf.upbound.io and tf.m.upbound.io, with another group",
-    "get configmaps": "read by the engine where env or varFiles refer to one, which no test on a server does",
 }
 """What is granted and may go unused: `verb resource.group`, with wildcards, and why."""
+
+
+_DECISION: Final = "authorization.k8s.io/decision"
 
 
 class Use(NamedTuple):
@@ -58,8 +57,16 @@ def requests(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Use, int]]:
         reference = event.get("objectRef")
         if reference and event["user"]["username"] == USER:
             resource = "/".join(filter(None, (reference["resource"], reference.get("subresource", ""))))
-            code = event.get("responseStatus", {}).get("code", 0)
-            yield Use(event["verb"], resource, reference.get("apiGroup", "")), code
+            yield Use(event["verb"], resource, reference.get("apiGroup", "")), _code(event)
+
+
+def _code(event: Mapping[str, Any]) -> int:
+    answer = event.get("responseStatus", {})
+    # to what is about to end nothing can be added, whoever asks; the server calls that forbidden too
+    ending = event.get("annotations", {}).get(_DECISION) == "allow" and "terminat" in answer.get(
+        "message", ""
+    )
+    return 410 if ending else int(answer.get("code", 0))
 
 
 def problems(events: Iterable[Mapping[str, Any]], rights: Iterable[Right]) -> list[str]:

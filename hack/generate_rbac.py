@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from capt.manager import Engine, compose, parse
-from capt.runtime import ClusterConfig, Right
+from capt import terraform
+from capt.manager import compose, parse
+from capt.runtime import ClusterConfig, Manager, ManagerOptions, Right
 from capt.runtime.leader_election import rights as election_rights
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
@@ -53,18 +54,26 @@ _Dumper.add_representer(list, _sequence)
 
 def manager_rights() -> frozenset[Right]:
     """Return what the controllers of a manager without an engine need, verb by verb."""
-    return _rights("external")
+    return _one_by_one(
+        compose(ClusterConfig.from_dict(_NOWHERE), parse([]), engine="external", data_dir=Path())
+    )
+
+
+def metrics_rights() -> frozenset[Right]:
+    """Return what a manager with secure metrics needs beside that, verb by verb."""
+    secure = Manager(ClusterConfig.from_dict(_NOWHERE), ManagerOptions(metrics_secure=True))
+    return _one_by_one(secure) - manager_rights()
 
 
 def engine_rights() -> frozenset[Right]:
-    """Return what the built-in Workspace engine needs beside that, verb by verb."""
+    """Return what the built-in Workspace engine needs, verb by verb: everywhere, for Workspaces have no namespace."""
+    manager = Manager(ClusterConfig.from_dict(_NOWHERE))
     # the simulated engine is the same controllers, and looks for no command on PATH
-    return _rights("simulated") - manager_rights()
+    terraform.add_to(manager, engine="simulated", data_dir=Path())
+    return _one_by_one(manager)
 
 
-def _rights(engine: Engine) -> frozenset[Right]:
-    config = ClusterConfig.from_dict(_NOWHERE)
-    manager = compose(config, parse([]), engine=engine, data_dir=Path())
+def _one_by_one(manager: Manager) -> frozenset[Right]:
     return frozenset(
         replace(right, verbs=frozenset({verb})) for right in manager.rights for verb in right.verbs
     )
@@ -133,6 +142,7 @@ def manifests() -> Mapping[Path, str]:
             "Role", "capt-leader-election", election_rights(lease), namespace=NAMESPACE
         ),
         "terraform/engine_role.yaml": role("ClusterRole", "capt-workspace-engine", engine),
+        "metrics-secure/auth_role.yaml": role("ClusterRole", "capt-metrics-auth", metrics_rights()),
         "namespaced/cluster_role.yaml": role("ClusterRole", "capt-cluster-scoped", manager - namespaced),
         "namespaced/manager_role.yaml": role("Role", "capt-manager", namespaced, namespace=NAMESPACE),
     }

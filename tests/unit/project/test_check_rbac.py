@@ -33,6 +33,18 @@ def test_what_is_forbidden_or_to_spare_is_told() -> None:
     ]
 
 
+def test_what_is_ending_forbids_nobody_in_particular() -> None:
+    """A namespace or definition on its way out takes no new object from anybody: that is no lack of rights."""
+    ended = event("create", 403)
+    ended["annotations"] = {"authorization.k8s.io/decision": "allow"}
+    ended["responseStatus"]["message"] = "create not allowed while custom resource definition is terminating"
+    assert problems([ended], (may(THINGS, "create"),)) == []
+    ended["responseStatus"]["message"] = (
+        "cannot set blockOwnerDeletion if an ownerReference refers to a resource"
+    )
+    assert problems([ended], (may(THINGS, "create"),)) == ["forbidden: create things.example.com"]
+
+
 def test_an_audit_log_without_the_manager_proves_nothing() -> None:
     """Where the manager asked for nothing, the comparison fails instead of passing."""
     assert problems([event("get", user="jane")], ()) != []
