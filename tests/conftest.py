@@ -36,13 +36,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
     report = yield
     marks = {mark.name for mark in item.iter_markers()}
     report.tools = sorted(TOOLS.keys() & marks)
-    if report.skipped and REQUIRED.issuperset(report.tools) and REQUIRED and "embedded" not in marks:
+    wanted = REQUIRED.issuperset(report.tools) if report.tools else "embedded" not in marks
+    if report.skipped and REQUIRED and wanted:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        asked = (
-            f"CAPT_TEST_REQUIRE asks for {', '.join(report.tools)}" if report.tools else "no marker says why"
-        )
+        asked = f"CAPT_TEST_REQUIRE asks for {', '.join(report.tools)}"
         report.outcome = "failed"
-        report.longrepr = f"{why}, and {asked}"
+        report.longrepr = f"{why}, and {asked if report.tools else 'no marker says what it lacks'}"
     return report
 
 

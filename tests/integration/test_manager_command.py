@@ -64,6 +64,7 @@ async def ends(running: Running) -> tuple[int, str]:
     return running.process.returncode, stderr.decode()
 
 
+@pytest.mark.embedded
 async def test_embedded_keeps_everything_between_runs(tmp_path: Path) -> None:
     """A manager with a data directory greets with its kubeconfig, stops within a second, and remembers."""
     flags = ("--embedded", "--data-dir", str(tmp_path / "data"), "--workspace-engine", "simulated")
@@ -88,6 +89,7 @@ async def test_embedded_keeps_everything_between_runs(tmp_path: Path) -> None:
             assert code == 0
 
 
+@pytest.mark.embedded
 async def test_two_managers_do_not_share_a_data_directory(tmp_path: Path) -> None:
     """The second manager on a data directory ends with one line that says so."""
     flags = ("--embedded", "--data-dir", str(tmp_path / "data"), "--workspace-engine", "simulated")
@@ -100,6 +102,7 @@ async def test_two_managers_do_not_share_a_data_directory(tmp_path: Path) -> Non
     assert "another manager is using it" in stderr
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
@@ -123,6 +126,7 @@ async def test_a_bad_start_is_one_clear_line(
     assert words in stderr
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("file", "words"),
     [("apiserver/objects.db", "file is not a database"), ("simulated", "File exists")],
@@ -141,6 +145,7 @@ async def test_a_damaged_data_directory_is_one_clear_line(tmp_path: Path, file: 
     assert "Traceback" not in stderr
 
 
+@pytest.mark.embedded
 async def test_an_engine_without_its_command_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +160,7 @@ async def test_an_engine_without_its_command_is_one_clear_line(
     assert "Traceback" not in stderr
 
 
+@pytest.mark.embedded
 async def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     """Nobody at the address, or a token that the server does not know: one line and exit code 1."""
     async with ApiServer(ServerOptions(data_dir=None)) as server:
@@ -173,6 +179,7 @@ async def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     assert url.removeprefix("https://") in stderr
 
 
+@pytest.mark.embedded
 async def test_a_missing_definition_is_named_and_waited_for(tmp_path: Path) -> None:
     """Without our definitions the manager is alive, not ready, and says which kinds are missing."""
     async with ApiServer(ServerOptions(data_dir=None)) as server:

@@ -28,6 +28,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.embedded
 @pytest.mark.terraform
 @pytest.mark.skipif(find_cli() is None, reason="neither terraform nor tofu is on PATH")
 async def test_what_goes_in_comes_out(tmp_path: Path) -> None:

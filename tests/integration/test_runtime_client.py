@@ -34,6 +34,8 @@ from capt.runtime import (
 )
 from tests.support.scripted import THINGS, Thing
 
+pytestmark = pytest.mark.embedded
+
 CONFIG_MAP: Kind[Thing] = Kind(Resource(group="", version="v1", kind="ConfigMap", plural="configmaps"), Thing)
 CRD: Kind[Thing] = Kind(
     Resource(
