@@ -286,6 +286,30 @@ async def test_an_endpoint_that_is_sensitive(new: World) -> None:
         assert (await new.parent())["spec"]["controlPlaneEndpoint"] == {"host": HOST, "port": 6443}
 
 
+async def test_an_apply_that_somebody_deletes_is_made_again(new: World) -> None:
+    """B-W08, A15: until it is gone that is what is said, and it is not available; it stays initialized and comes back."""
+    client, name = new.cluster.client, f"{NAME}-eks-controlplane-apply"
+    async with new.manager():
+        await new.create()
+        await new.phase("Ready")
+        found = await client.get_live(APPLY, NAMESPACE, name)
+        assert found is not None
+        held = {"metadata": {"finalizers": [*found.metadata.finalizers, "example.com/held"]}}
+        await client.patch(APPLY, NAMESPACE, name, held)
+        await client.delete(APPLY, NAMESPACE, name)
+        control_plane = await new.phase("Creating", "WorkspaceDeleting")
+        assert control_plane.status.initialized
+        assert condition_of(control_plane, "Available") == "False"
+
+        async def only_held() -> bool:
+            left = await client.get_live(APPLY, NAMESPACE, name)
+            return left is not None and left.metadata.finalizers == ("example.com/held",)
+
+        await new.cluster.observer.until(only_held)
+        await client.patch(APPLY, NAMESPACE, name, {"metadata": {"finalizers": None}})
+        await new.phase("Ready")
+
+
 async def test_secrets_of_the_cluster(new: World) -> None:
     """C11, C13, B-P05, B-P21, B-P22: names, type, label, owner and contents; core's has no exec, people's no credential."""
     async with new.manager():
