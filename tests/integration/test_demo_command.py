@@ -15,6 +15,8 @@ import pytest
 
 from capt.runtime import SystemClock
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 async def test_an_interrupted_demo_takes_its_manager_along(tmp_path, number):
