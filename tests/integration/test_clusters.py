@@ -523,7 +523,7 @@ async def test_an_externally_managed_cluster_is_not_touched(world: World) -> Non
 
 
 async def test_deletion_waits_for_the_control_plane_and_destroys_the_vpc(world: World) -> None:
-    """B-C04: the VPC goes after the control plane of the same Cluster, whatever it is called; then nothing is left."""
+    """B-C04, B9: the VPC goes after the control plane of the same Cluster, whatever it is called; then nothing is left."""
     async with world.manager():
         await world.create(
             controlPlaneRef=world.edition.reference_value(CAPT_CONTROL_PLANE, NAMESPACE, "c-x7k2p")

@@ -146,7 +146,7 @@ def test_objects_are_those_of_kubernetes(story: Story, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_core_is_the_owner(story: Story, kind: str) -> None:
-    """B7, B8, B-C05, B-C06: the one owner is the Cluster, set by core, and there is no finalizer before it."""
+    """B7, B8, B-C05, B-C06, F11: the one owner is the Cluster, set by core, and there is no finalizer before it."""
     (owner,) = story[kind]["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == (
         "Cluster",

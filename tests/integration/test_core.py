@@ -212,7 +212,7 @@ async def _definition(world: World, name: str) -> Unstructured:
 
 
 async def test_a_cluster_of_a_class_gets_clones_of_its_templates(cluster: Cluster) -> None:
-    """B-T02, B-T03: The sample ClusterClass works: names, labels, variables and version reach the clones, changes too."""
+    """B-T02, B-T03, B6, C15: The sample ClusterClass works: names, labels, variables, version and changes reach clones."""
     async with core(cluster, "v1beta2") as edition:
         world = World(cluster, edition)
         kinds = {

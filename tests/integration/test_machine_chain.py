@@ -132,7 +132,7 @@ async def test_terraforms_error_shows_at_every_level_and_heals(
 
 
 async def test_tags_reach_machines_without_a_rollout(cluster: Cluster) -> None:
-    """A change in place reaches Terraform through the machines there are, and the deployment is Ready after it."""
+    """D8: A change in place reaches Terraform through the machines there are, and the deployment is Ready after it."""
     async with cluster.manager():
         await cluster.apply(*samples())
         await cluster.observer.settled(DEPLOYMENT, replicas=3)

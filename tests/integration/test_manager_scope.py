@@ -14,7 +14,7 @@ from tests.support.waiting import until
 
 
 async def test_a_manager_with_a_filter_minds_labelled_objects_and_what_they_make(cluster: Cluster) -> None:
-    """A labelled deployment comes up down to its Workspaces, without a label on them; the other one is not touched."""
+    """A13: A labelled deployment comes up down to its Workspaces, without a label on them; the other one is not touched."""
     template, deployment = samples()
     mine = {**deployment, "metadata": {"name": "mine", "labels": {WATCH_FILTER_LABEL: "blue"}}}
     foreign = {**deployment, "metadata": {"name": "foreign", "labels": {WATCH_FILTER_LABEL: "green"}}}

@@ -143,7 +143,7 @@ async def test_a_flavour_that_vanishes_is_not_replaced_by_another(cluster: Clust
 
 
 async def test_a_workspace_that_no_status_names_goes_too(cluster: Cluster) -> None:
-    """An apply whose status was lost still finds its Workspace by its marks, and takes it along when it goes (B-W07)."""
+    """F14: An apply whose status was lost finds its Workspace by its marks, and takes it along when it goes (B-W07)."""
     async with neutral_provider(cluster.config, ages=True):
         async with chain(cluster):
             await cluster.apply(template(), apply_of())

@@ -173,7 +173,7 @@ def test_what_columns_show_exists(model):
 
 @by_own_kind
 def test_cluster_api_finds_the_kind(model):
-    """B-K02: Labels name the contract versions, and `kubectl get cluster-api` lists the kind."""
+    """B-K02, A3, A5, A14: Labels name the contract versions, and `kubectl get cluster-api` lists the kind."""
     generated = definition(model)
 
     assert generated["metadata"]["labels"].items() >= {

@@ -99,7 +99,7 @@ def test_models_are_frozen():
 
 
 def test_empty_collections_are_not_written():
-    """A child's manifest says only what its parent says: no empty maps, no empty lists, no nulls."""
+    """A16: A child's manifest says only what its parent says: no empty maps, no empty lists, no nulls."""
     machine = CaptMachine(
         metadata=ObjectMeta(name="a", owner_references=()),
         spec=CaptMachineSpec(

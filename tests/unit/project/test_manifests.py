@@ -129,7 +129,7 @@ def check_bindings(found: list[dict[str, Any]]) -> None:
 
 
 def test_the_manager_accepts_the_arguments() -> None:
-    """The container is called manager, and its arguments are flags that capt.manager knows."""
+    """F5, F6: The container is called manager, and its arguments are flags that capt.manager knows."""
     assert manager_container(documents())["name"] == "manager"
     options = manager_options()
     assert options.leader_elect
