@@ -67,7 +67,7 @@ def bring_up_to_date(
     )
     values = spec.get(_VALUES, {})
     if json_patch.needed(current.get(_VALUES, {}), values):
-        rest = {name: change for name, change in patch.get("spec", {}).items() if name != _VALUES}
+        rest = {name: item for name, item in patch.get("spec", {}).items() if name != _VALUES}
         return Update(patch={**patch, "spec": rest}, values=values)
     return Update(patch=patch) if patch else Keep()
 

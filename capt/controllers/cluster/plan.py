@@ -9,10 +9,10 @@ from typing import Any
 
 from capt.api import CAPTCluster, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.child_apply import Create, Keep, Update, bring_up_to_date
 from capt.controllers.kinds import CAPT_CLUSTER
 from capt.controllers.manifest import to_manifest
 from capt.controllers.parent_cluster import Parent
-from capt.runtime.merge_patch import difference
 from capt.runtime.owners import controller_reference, is_controlled_by
 
 _OWNED_FIELDS = (
@@ -59,25 +59,6 @@ class Blocked:
     terminal: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """Make the WorkspaceTemplateApply."""
-
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """Change the WorkspaceTemplateApply."""
-
-    patch: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """The WorkspaceTemplateApply is as it should be, or none is needed."""
-
-
 Plan = Create | Update | Keep | Blocked
 
 
@@ -101,8 +82,9 @@ def plan_vpc(seen: Observation) -> Plan:
             message=f"WorkspaceTemplateApply {apply.metadata.name} is being deleted; it is made again when it is gone",
             terminal=False,
         )
-    patch = _apply_patch(cluster, seen.parent, apply)
-    return Update(patch=patch) if patch else Keep()
+    return bring_up_to_date(
+        apply, labels=_labels(seen.parent), spec=_wanted_spec(cluster, seen.parent), owned=_OWNED_FIELDS
+    )
 
 
 def retention(cluster: CAPTCluster, apply: WorkspaceTemplateApply) -> dict[str, Any]:
@@ -134,19 +116,6 @@ def _new_apply(cluster: CAPTCluster, parent: Parent) -> dict[str, Any]:
         },
         "spec": _wanted_spec(cluster, parent),
     }
-
-
-def _apply_patch(cluster: CAPTCluster, parent: Parent, apply: WorkspaceTemplateApply) -> dict[str, Any]:
-    # fields that others may have set, waits for instance, are left alone
-    current = to_manifest(apply.spec)
-    labels = dict(apply.metadata.labels)
-    return difference(
-        {
-            "metadata": {"labels": labels},
-            "spec": {name: current[name] for name in _OWNED_FIELDS if name in current},
-        },
-        {"metadata": {"labels": labels | _labels(parent)}, "spec": _wanted_spec(cluster, parent)},
-    )
 
 
 def _wanted_spec(cluster: CAPTCluster, parent: Parent) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from capt.api import CAPTCluster, WorkspaceTemplateApply
 from capt.controllers import names, ownership
-from capt.controllers.cluster.plan import Create, Observation, Plan, Update, plan_vpc, retention
+from capt.controllers.child_apply import Create, Update, change
+from capt.controllers.cluster.plan import Observation, Plan, plan_vpc, retention
 from capt.controllers.cluster.stages import needs_secret
 from capt.controllers.cluster.status import Report, deleting, failed, paused, report, waiting_for_cluster
 from capt.controllers.kinds import APPLY, CAPT_CLUSTER, CAPT_CONTROL_PLANE, SECRET
@@ -130,11 +131,8 @@ class CaptClusterReconciler:
         match plan:
             case Create(body=body):
                 await self._client.create(APPLY, body)
-            case Update(patch=patch) if seen.apply is not None:
-                metadata = seen.apply.metadata
-                await self._client.patch(
-                    APPLY, metadata.namespace or "", metadata.name, patch, uid=metadata.uid
-                )
+            case Update() if seen.apply is not None:
+                await change(self._client, seen.apply, plan)
             case _:
                 return
 

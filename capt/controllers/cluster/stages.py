@@ -14,7 +14,8 @@ from typing import Final
 
 from capt.api import CAPTCluster, Condition, WorkspaceTemplateApply
 from capt.controllers import names
-from capt.controllers.cluster.plan import Blocked, Keep, Observation, Plan
+from capt.controllers.child_apply import Keep
+from capt.controllers.cluster.plan import Blocked, Observation, Plan
 from capt.runtime.conditions import find_condition
 
 VPC_CREATION_TIMEOUT: Final = timedelta(minutes=15)

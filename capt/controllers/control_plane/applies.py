@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from capt.api import CAPTControlPlane, WorkspaceTemplateApply
+from capt.controllers.child_apply import Create, Update, change
 from capt.controllers.control_plane.phases import Obstacle, Work
-from capt.controllers.control_plane.plan import Create, Plan, Update, Wish, plan_apply, progress
+from capt.controllers.control_plane.plan import Plan, Wish, plan_apply, progress
 from capt.controllers.kinds import APPLY
 from capt.runtime import AlreadyExists
 from capt.runtime.client import Client
@@ -52,10 +53,7 @@ class Applies:
         match plan:
             case Create(body=body):
                 return await self._client.create(APPLY, body)
-            case Update(patch=patch) if found is not None:
-                metadata = found.metadata
-                return await self._client.patch(
-                    APPLY, metadata.namespace or "", metadata.name, patch, uid=metadata.uid
-                )
+            case Update() if found is not None:
+                return await change(self._client, found, plan)
             case _:
                 return found

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from capt.api import CAPTControlPlane, ObjectReference, WorkspaceTemplateApply
 from capt.controllers import names
+from capt.controllers.child_apply import Create, Keep, Update, bring_up_to_date
 from capt.controllers.control_plane import naming
 from capt.controllers.control_plane.phases import Obstacle, Progress, Work
 from capt.controllers.control_plane.variables import Variables
 from capt.controllers.kinds import CAPT_CONTROL_PLANE
 from capt.controllers.manifest import to_manifest
 from capt.runtime.conditions import find_condition
-from capt.runtime.merge_patch import difference
 from capt.runtime.owners import controller_reference, is_controlled_by
 
 _OWNED_FIELDS: Final = (
@@ -62,25 +62,6 @@ class Wish:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """Make the WorkspaceTemplateApply."""
-
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """Change the WorkspaceTemplateApply."""
-
-    patch: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """The WorkspaceTemplateApply is as it should be."""
-
-
 Plan = Create | Update | Keep | Obstacle
 
 
@@ -103,16 +84,9 @@ def plan_apply(wish: Wish, found: WorkspaceTemplateApply | None, control_plane: 
     if found.metadata.deletion_timestamp is not None:
         message = f"WorkspaceTemplateApply {wish.name} is being deleted; it is made again when it is gone"
         return Obstacle(reason="WorkspaceDeleting", message=message)
-    current = to_manifest(found.spec)
-    labels = dict(found.metadata.labels)
-    patch = difference(
-        {
-            "metadata": {"labels": labels},
-            "spec": {name: current[name] for name in _OWNED_FIELDS if name in current},
-        },
-        {"metadata": {"labels": labels | _labels(control_plane)}, "spec": _spec(wish, control_plane)},
+    return bring_up_to_date(
+        found, labels=_labels(control_plane), spec=_spec(wish, control_plane), owned=_OWNED_FIELDS
     )
-    return Update(patch=patch) if patch else Keep()
 
 
 def progress(apply: WorkspaceTemplateApply, held: str) -> Progress:

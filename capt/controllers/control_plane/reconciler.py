@@ -1,44 +1,30 @@
 """Makes the control plane of a Cluster, and carries back where it answers and how to log in.
 
 The reconciler acts and reports; what is to be done is decided by its neighbours: `plan` for the
-WorkspaceTemplateApplies, `phases` for the phase, `secrets` for the Secrets, `status` for what is told.
+WorkspaceTemplateApplies, `phases` for the phase that follows from its `findings`, `secrets` for the Secrets, `status` and
+`events` for what is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
-from capt.api import (
-    APIEndpoint,
-    CAPTControlPlane,
-    CAPTControlPlaneStatus,
-    WorkspaceTemplateApply,
-)
+from capt.api import APIEndpoint, CAPTControlPlane, CAPTControlPlaneStatus
 from capt.controllers import names, ownership
+from capt.controllers.child_apply import Keep, Update
 from capt.controllers.control_plane.applies import Applies
 from capt.controllers.control_plane.credentials import SECRET_RETRY, Credentials
 from capt.controllers.control_plane.credentials import Result as SecretsResult
 from capt.controllers.control_plane.deletion import delete_applies, delete_machines
 from capt.controllers.control_plane.endpoint import RefusedEndpoint, parse_endpoint
 from capt.controllers.control_plane.events import EventOf, events
+from capt.controllers.control_plane.findings import REFUSALS, Outcome, Seen, Standing, observation
 from capt.controllers.control_plane.optional_templates import bring_optional
 from capt.controllers.control_plane.outputs import ENDPOINT, Outputs
-from capt.controllers.control_plane.phases import (
-    Observation,
-    Obstacle,
-    Phase,
-    Progress,
-    Timeouts,
-    Verdict,
-    Work,
-    transition,
-)
+from capt.controllers.control_plane.phases import Obstacle, Phase, Verdict, transition
 from capt.controllers.control_plane.plan import (
-    Keep,
-    Update,
     control_plane_wish,
     kubeconfig_wish,
     plan_apply,
@@ -52,94 +38,22 @@ from capt.controllers.control_plane.status import (
     report_paused,
     report_waiting_for_cluster,
 )
-from capt.controllers.control_plane.surroundings import (
-    Network,
-    network_of,
-)
-from capt.controllers.control_plane.variables import Variables, control_plane_variables, region_of
+from capt.controllers.control_plane.surroundings import network_of
+from capt.controllers.control_plane.variables import control_plane_variables, region_of
 from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE
 from capt.controllers.manifest import to_manifest
 from capt.controllers.parent_cluster import News, Parent, find_parent, tell, write
 from capt.controllers.pausing import is_leaving, is_paused
 from capt.controllers.workspace import readable
-from capt.runtime import ApiError, BadRequest, Conflict, Forbidden, Invalid, finalizers
+from capt.runtime import ApiError, Conflict, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
-from capt.runtime.conditions import find_condition
 from capt.runtime.recorder import Recorder
 from capt.runtime.result import After, Done, Request, Result
 
 _TRIES: Final = 5
-_REFUSALS: Final = (Invalid, BadRequest, Forbidden)
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What one reconcile looks at.
-
-    Attributes:
-        control_plane: The control plane.
-        parent: Its Cluster.
-        network: Its VPC.
-        inputs: Terraform variables.
-    """
-
-    control_plane: CAPTControlPlane
-    parent: Parent
-    network: Network
-    inputs: Variables
-
-    @property
-    def namespace(self) -> str:
-        return self.control_plane.metadata.namespace or ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
-    """What came of the WorkspaceTemplateApply of the control plane.
-
-    Attributes:
-        apply: The apply, if there is one.
-        obstacle: What keeps it from being made or changed.
-        progress: How far Terraform is.
-        error: What is to be raised when everything has been told.
-    """
-
-    apply: WorkspaceTemplateApply | None = None
-    obstacle: Obstacle | None = None
-    progress: Progress | None = None
-    error: ApiError | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.progress is not None and self.progress.work is Work.DONE
-
-    @property
-    def outputs(self) -> dict[str, Any]:
-        return to_manifest(self.apply.status).get("outputs", {}) if self.apply is not None else {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What came of endpoint and Secrets.
-
-    Attributes:
-        control_plane: The control plane, with its endpoint.
-        endpoint: What the outputs say.
-        has_secret: Whether the connection Secret is there.
-        secrets: What came of the Secrets; None when nothing was done about them.
-        problem: Why the endpoint could not be written.
-        error: What is to be raised when everything has been told.
-    """
-
-    control_plane: CAPTControlPlane
-    endpoint: APIEndpoint | RefusedEndpoint | None = None
-    has_secret: bool = False
-    secrets: SecretsResult | None = None
-    problem: str = ""
-    error: ApiError | None = None
 
 
 class CaptControlPlaneReconciler:
@@ -182,20 +96,20 @@ class CaptControlPlaneReconciler:
             self._client, CAPT_CONTROL_PLANE, control_plane, names.CONTROL_PLANE_FINALIZER
         )
         network = await network_of(self._client, parent)
-        seen = _Seen(
+        seen = Seen(
             control_plane=control_plane,
             parent=parent,
             network=network,
             inputs=control_plane_variables(control_plane, parent.name, network.capt_cluster),
         )
         standing = await self.reconcile_workspace(seen)
-        outcome = _Outcome(control_plane=control_plane)
+        outcome = Outcome(control_plane=control_plane)
         # a token is renewed while Terraform works, too
         if standing.done or control_plane.status.initialized:
             outcome = await self.handle_ready_status(seen, standing)
         return await self._tell(replace(seen, control_plane=outcome.control_plane), standing, outcome)
 
-    async def reconcile_workspace(self, seen: _Seen) -> _Standing:
+    async def reconcile_workspace(self, seen: Seen) -> Standing:
         """Make or change the WorkspaceTemplateApply of the control plane, and return how far it is.
 
         Without its VPC, nothing is made, and nothing that stands is changed.
@@ -203,22 +117,22 @@ class CaptControlPlaneReconciler:
         wish = control_plane_wish(seen.control_plane, seen.inputs)
         found = await self._client.get(APPLY, seen.namespace, wish.name)
         if found is None and seen.network.lacks:
-            return _Standing()
+            return Standing()
         plan = plan_apply(wish, found, seen.control_plane)
         held = ""
         if isinstance(plan, Update) and seen.network.lacks:
             plan, held = Keep(), seen.network.lacks
         try:
             apply, plan = await self._applies.carry_out(wish, seen.control_plane, found, plan)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             words = f"the API server refuses the WorkspaceTemplateApply: {readable(error.message)}"
             refused = Obstacle(reason="ApplyRefused", message=words, needs_person=True)
-            return _Standing(apply=found, obstacle=refused, error=error)
+            return Standing(apply=found, obstacle=refused, error=error)
         if isinstance(plan, Obstacle):
-            return _Standing(apply=apply, obstacle=plan)
-        return _Standing(apply=apply, progress=progress(apply, held) if apply is not None else None)
+            return Standing(apply=apply, obstacle=plan)
+        return Standing(apply=apply, progress=progress(apply, held) if apply is not None else None)
 
-    async def handle_ready_status(self, seen: _Seen, standing: _Standing) -> _Outcome:
+    async def handle_ready_status(self, seen: Seen, standing: Standing) -> Outcome:
         """Carry the endpoint to the control plane and to its Cluster, and write the Secrets (seed 004).
 
         Both places are compared with what Terraform put out at every reconcile, so an update that was interrupted
@@ -226,15 +140,15 @@ class CaptControlPlaneReconciler:
         """
         control_plane = seen.control_plane
         if standing.apply is None:
-            return _Outcome(control_plane=control_plane)
+            return Outcome(control_plane=control_plane)
         try:
             outputs = await self._credentials.outputs(standing.apply, seen.namespace)
         except ApiError as error:
             problem = f"the outputs cannot be read: {error.message}"
             known = control_plane.spec.control_plane_endpoint
-            return _Outcome(control_plane=control_plane, endpoint=known, problem=problem, error=error)
+            return Outcome(control_plane=control_plane, endpoint=known, problem=problem, error=error)
         endpoint = _endpoint(outputs)
-        outcome = _Outcome(control_plane=control_plane, endpoint=endpoint, has_secret=outputs.has_secret)
+        outcome = Outcome(control_plane=control_plane, endpoint=endpoint, has_secret=outputs.has_secret)
         if isinstance(endpoint, RefusedEndpoint):
             return outcome
         try:
@@ -255,7 +169,7 @@ class CaptControlPlaneReconciler:
         return replace(outcome, secrets=secrets)
 
     async def reconcile_secrets(
-        self, seen: _Seen, standing: _Standing, endpoint: APIEndpoint, outputs: Outputs
+        self, seen: Seen, standing: Standing, endpoint: APIEndpoint, outputs: Outputs
     ) -> SecretsResult:
         """Write the kubeconfigs and the certificate authority of the Cluster.
 
@@ -282,7 +196,7 @@ class CaptControlPlaneReconciler:
             region=region_of(control_plane, seen.network.capt_cluster),
         )
 
-    async def set_failed_status(self, seen: _Seen, verdict: Verdict, status: CAPTControlPlaneStatus) -> None:
+    async def set_failed_status(self, seen: Seen, verdict: Verdict, status: CAPTControlPlaneStatus) -> None:
         """Tell that a control plane failed: in its status, by an event, and, when it is terminal, to its Cluster."""
         await self._client.patch_status(CAPT_CONTROL_PLANE, seen.control_plane, status)
         self._record(seen.control_plane, events(seen.control_plane.status, status, verdict, ""))
@@ -320,26 +234,10 @@ class CaptControlPlaneReconciler:
         await _past_conflicts(lambda: write(self._client, parent, patches))
         return control_plane
 
-    async def _tell(self, seen: _Seen, standing: _Standing, outcome: _Outcome) -> Result:
+    async def _tell(self, seen: Seen, standing: Standing, outcome: Outcome) -> Result:
         control_plane, now = seen.control_plane, self._clock.now()
         endpoint = outcome.endpoint if isinstance(outcome.endpoint, APIEndpoint) else None
-        found = standing.progress
-        if found is not None:
-            found = replace(found, has_secret=outcome.has_secret, endpoint=outcome.endpoint)
-        verdict = transition(
-            Observation(
-                now=now,
-                was=_phase(control_plane.status),
-                initialized=control_plane.status.initialized,
-                unready_since=_unready_since(control_plane.status) or now,
-                obstacle=standing.obstacle,
-                waiting_for_vpc=seen.network.lacks if standing.apply is None else "",
-                progress=found,
-                update_error=outcome.problem,
-                update_refused=isinstance(outcome.error, _REFUSALS),
-                timeouts=_timeouts(control_plane),
-            )
-        )
+        verdict = transition(observation(seen, standing, outcome, now))
         # what stands on a control plane is made when there is one
         outputs = standing.outputs if verdict.phase is Phase.READY else None
         facts = Facts(
@@ -365,7 +263,7 @@ class CaptControlPlaneReconciler:
         recheck = min((each for each in rechecks if each is not None), default=None)
         return Done() if recheck is None else After(recheck, "control plane")
 
-    async def _tell_cluster(self, seen: _Seen, status: CAPTControlPlaneStatus) -> None:
+    async def _tell_cluster(self, seen: Seen, status: CAPTControlPlaneStatus) -> None:
         news = News(
             role="controlPlane",
             ready=status.ready and status.initialized,
@@ -396,24 +294,3 @@ def _endpoint(outputs: Outputs) -> APIEndpoint | RefusedEndpoint:
     if not text:
         return RefusedEndpoint(problem=f"output {ENDPOINT} is missing")
     return parse_endpoint(text)
-
-
-def _phase(status: CAPTControlPlaneStatus) -> Phase | None:
-    return Phase(status.phase) if status.phase in set(Phase) else None
-
-
-def _unready_since(status: CAPTControlPlaneStatus) -> Any:
-    ready = find_condition(status.conditions, "Ready")
-    return ready.last_transition_time if ready is not None and ready.status == "False" else None
-
-
-def _timeouts(control_plane: CAPTControlPlane) -> Timeouts:
-    config = control_plane.spec.control_plane_config
-    if config is None or config.timeouts is None:
-        return Timeouts()
-    minutes = config.timeouts
-    return Timeouts(
-        control_plane=timedelta(minutes=minutes.control_plane_timeout),
-        vpc=timedelta(minutes=minutes.vpc_ready_timeout),
-        secret=timedelta(minutes=minutes.secret_timeout),
-    )

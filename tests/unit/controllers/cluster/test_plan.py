@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from capt.api import ObjectReference
-from capt.controllers.cluster.plan import Blocked, Create, Keep, Update, plan_vpc, retention, vpc_name
+from capt.controllers.child_apply import Create, Keep, Update
+from capt.controllers.cluster.plan import Blocked, plan_vpc, retention, vpc_name
 from tests.support.capt_clusters import capt_cluster, observation, parent, vpc_apply
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from capt.controllers.cluster.plan import Blocked, Create, Keep
+from capt.controllers.child_apply import Create, Keep
+from capt.controllers.cluster.plan import Blocked
 from capt.controllers.cluster.stages import VPC, Stage, assess_vpc, needs_secret
 from tests.support.capt_clusters import NOW, capt_cluster, observation, vpc_apply
 

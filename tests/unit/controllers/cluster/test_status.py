@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from capt.api import CAPTCluster, WorkspaceTemplateApply
-from capt.controllers.cluster.plan import Blocked, Create, Keep
+from capt.controllers.child_apply import Create, Keep
+from capt.controllers.cluster.plan import Blocked
 from capt.controllers.cluster.status import (
     Report,
     deleting,
