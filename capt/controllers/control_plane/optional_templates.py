@@ -7,10 +7,10 @@ from typing import Any
 
 from capt.api import CAPTControlPlane
 from capt.controllers.control_plane.applies import Applies
+from capt.controllers.control_plane.findings import REFUSALS
 from capt.controllers.control_plane.plan import fargate_wish, spot_role_wish
 from capt.controllers.control_plane.status import Line
 from capt.controllers.control_plane.variables import Variables
-from capt.runtime import BadRequest, Forbidden, Invalid
 
 
 async def bring_optional(
@@ -41,7 +41,7 @@ async def bring_optional(
             continue
         try:
             problem = await applies.bring(wish, control_plane)
-        except (Invalid, BadRequest, Forbidden) as error:
+        except REFUSALS as error:
             problem = error.message
         if problem:
             problems.append(f"{what}: {problem}")
