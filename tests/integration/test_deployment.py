@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,6 +30,28 @@ pytestmark = [
     pytest.mark.skipif(not REAL, reason="needs a real API server"),
     pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on PATH"),
 ]
+
+SERVICE_MONITORS: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "scope": "Namespaced",
+        "names": {"kind": "ServiceMonitor", "plural": "servicemonitors"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
+            }
+        ],
+    },
+}
+"""The Prometheus operator's kind, without its schema."""
 
 
 @pytest.fixture
@@ -58,7 +81,9 @@ async def kubectl(plane: ControlPlane, *arguments: str, stdin: str = "") -> str:
 
 async def test_applying_twice_changes_nothing(fresh: ControlPlane) -> None:
     """Each of the overlays is applied without a warning, and the second time no object gets another version."""
-    for overlay in ("default", "terraform", "namespaced"):
+    await kubectl(fresh, "apply", "-f", "-", stdin=json.dumps(SERVICE_MONITORS))
+    await kubectl(fresh, "wait", "--for=condition=Established", f"crd/{SERVICE_MONITORS['metadata']['name']}")
+    for overlay in ("default", "terraform", "namespaced", "monitoring"):
         folder = ("-k", str(MANIFESTS / overlay))
         await kubectl(fresh, "apply", "--warnings-as-errors", *folder)
         versions = (
@@ -73,25 +98,23 @@ async def test_applying_twice_changes_nothing(fresh: ControlPlane) -> None:
         assert await kubectl(fresh, "diff", *folder) == ""
 
 
-@pytest.mark.parametrize("overlay", ["default", "terraform", "namespaced"])
-async def test_pods_are_admitted_where_the_restricted_standard_rules(
-    fresh: ControlPlane, overlay: str
-) -> None:
-    """A Pod of the Deployment's template is let in without a warning, and one with a root user is not."""
+async def test_pods_are_admitted_where_the_restricted_standard_rules(fresh: ControlPlane) -> None:
+    """A Pod of each overlay's Deployment is let in without a warning, and one with a root user is not."""
     await kubectl(fresh, "apply", "-f", str(MANIFESTS / "manager" / "namespace.yaml"))
-    built = yaml.safe_load_all(await kubectl(fresh, "kustomize", str(MANIFESTS / overlay)))
-    (deployment,) = (document for document in built if document["kind"] == "Deployment")
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "manager", "namespace": "capt-system"},
-        "spec": deployment["spec"]["template"]["spec"],
-    }
     create = ("create", "--warnings-as-errors", "--dry-run=server", "-f", "-")
-    assert "pod/manager created" in await kubectl(fresh, *create, stdin=json.dumps(pod))
-    pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = 0
-    with pytest.raises(AssertionError, match="violates PodSecurity"):
-        await kubectl(fresh, *create, stdin=json.dumps(pod))
+    for overlay in ("default", "terraform", "namespaced"):
+        built = yaml.safe_load_all(await kubectl(fresh, "kustomize", str(MANIFESTS / overlay)))
+        (deployment,) = (document for document in built if document["kind"] == "Deployment")
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "manager", "namespace": "capt-system"},
+            "spec": deployment["spec"]["template"]["spec"],
+        }
+        assert "pod/manager created" in await kubectl(fresh, *create, stdin=json.dumps(pod))
+        pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = 0
+        with pytest.raises(AssertionError, match="violates PodSecurity"):
+            await kubectl(fresh, *create, stdin=json.dumps(pod))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +141,7 @@ async def test_the_roles_are_enough(
         await kubectl(fresh, "apply", *in_namespace, "-f", samples)
         await kubectl(fresh, "wait", *in_namespace, "--for=condition=Available", deployment, "--timeout=40s")
         await kubectl(fresh, "scale", *in_namespace, deployment, "--replicas=2")
-        await kubectl(fresh, "delete", *in_namespace, "--timeout=40s", "--cascade=foreground", deployment)
+        await kubectl(fresh, "delete", *in_namespace, "--timeout=40s", deployment)
         left = await kubectl(fresh, "get", "workspaces.tf.upbound.io,captmachines", "-A", "--no-headers")
         assert left == ""
     seen = list(requests(fresh.audit()))

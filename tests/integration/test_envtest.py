@@ -43,11 +43,14 @@ async def test_a_user_is_in_all_the_groups_of_the_kubeconfig(plane: ControlPlane
 
 async def test_a_service_account_has_a_token_and_a_namespace(plane: ControlPlane) -> None:
     """A kubeconfig of a ServiceAccount stands for it, in its own namespace."""
-    kubeconfig = await plane.service_account_kubeconfig("capt-system", "capt-manager")
-    assert kubeconfig["contexts"][0]["context"]["namespace"] == "capt-system"
+    accounts, account = "/api/v1/namespaces/default/serviceaccounts", b'{"metadata":{"name":"robot"}}'
+    await ask(plane.kubeconfig(), "POST", accounts, account)
+    kubeconfig = await plane.service_account_kubeconfig("default", "robot")
+    assert kubeconfig["contexts"][0]["context"]["namespace"] == "default"
     await ask(kubeconfig, "GET", "/api")
-    with pytest.raises(Forbidden, match="system:serviceaccount:capt-system:capt-manager"):
+    with pytest.raises(Forbidden, match="system:serviceaccount:default:robot"):
         await ask(kubeconfig, "GET", "/api/v1/secrets")
+    await ask(plane.kubeconfig(), "DELETE", f"{accounts}/robot")
 
 
 async def test_requests_are_counted_by_user_agent(plane: ControlPlane) -> None:
