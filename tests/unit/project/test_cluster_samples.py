@@ -111,6 +111,24 @@ def _template_references(value: Any) -> Iterator[str]:
                 yield from _template_references(item)
 
 
+def test_a_node_stands_in_a_subnet_of_its_group() -> None:
+    """Seed 000: the sample of a node looks its group up by its name and its cluster's, and takes a subnet of it."""
+    node = module("aws", "04-node.yaml")
+    (group,) = (
+        kind["aws_eks_node_group"] for kind in map(_bare, node["data"]) if "aws_eks_node_group" in kind
+    )
+    (machine,) = (kind["aws_instance"] for kind in map(_bare, node["resource"]) if "aws_instance" in kind)
+    target, instance = _bare(group)["target"], _bare(machine)["machine"]
+    assert (target["cluster_name"], target["node_group_name"]) == ("${var.cluster_name}", "${var.node_group}")
+    assert "data.aws_eks_node_group.target.subnet_ids" in instance["subnet_id"]
+    assert instance["instance_type"] == "${var.instance_type}"
+
+
+def _bare(block: dict[str, Any]) -> dict[str, Any]:
+    """Return a block without the quotes that the parser leaves around labels."""
+    return {name.strip('"'): body for name, body in block.items()}
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_templates_run_nothing_but_terraform(name: str) -> None:
     """B-P23, B-K22: no template asks for a program in the provider's pod, or escapes what needs no escape."""
