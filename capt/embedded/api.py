@@ -15,71 +15,27 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
 
-from capt.embedded import discovery, openapi
+from capt.embedded import discovery, errors, faults, openapi, patches
+from capt.embedded.assets import kinds
 from capt.embedded.audit import AuditEvent, RequestInfo, record
 from capt.embedded.bodies import decode_body
-from capt.embedded.errors import (
-    PathNotFoundError,
-    StatusError,
-    bad_request,
-    expired,
-    go_quote,
-    method_not_allowed,
-    not_found,
-    not_served,
-    unsupported_media_type,
-)
-from capt.embedded.faults import (
-    Action,
-    Answer,
-    Delay,
-    DropAfter,
-    DropBefore,
-    ExpireHistory,
-    Faults,
-    Hang,
-    TruncateWatch,
-)
+from capt.embedded.errors import PathNotFoundError, StatusError
 from capt.embedded.listing import Selection, list_page
-from capt.embedded.patches import (
-    APPLY_PATCHES,
-    JSON_PATCH,
-    MERGE_PATCH,
-    STRATEGIC_PATCH,
-    json_patch,
-    merge,
-    strategic,
-)
 from capt.embedded.representation import Representation, wanted_form
 from capt.embedded.request import DeleteOptions, ListOptions, WriteOptions, read_info
 from capt.embedded.resource import Catalogue, Resource
 from capt.embedded.scaling import apply_scale, scale_of
-from capt.embedded.store import Key, Store, Stored
+from capt.embedded.schema import Schema
+from capt.embedded.store import Key, Store
 from capt.embedded.watch import Watch
 from capt.embedded.writes import Mutation, Writer
 
 _LOG = logging.getLogger(__name__)
 _SMALL = 256 * 1024  # bytes of a list that leave in one piece
 _PROBES = ("/healthz", "/livez", "/readyz")
-_REASONS = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    409: "Conflict",
-    410: "Expired",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-    504: "Timeout",
-}
+_DELETE_OPTIONS = Schema(kinds()["deleteOptions"])
 _NO_APPLY = "server-side apply is not served by this API server: use client-side apply (kubectl apply without --server-side)"
-
-
-class _DropConnectionError(Exception):
-    """A fault wants the connection closed instead of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +45,60 @@ class _Exchange:
     request: web.BaseRequest
     info: RequestInfo
     resource: Resource
-    action: Action | None
+    action: faults.Action | None
     warnings: list[str]
+
+    @property
+    def key(self) -> Key:
+        """The object's, if the request is about one."""
+        return Key(self.info.namespace, self.info.name)
+
+    @property
+    def content_type(self) -> str:
+        """The body's format, without parameters."""
+        return self.request.headers.get("Content-Type", "").partition(";")[0].strip()
+
+    def write_options(self, kind: str, dry_run: str | None = None) -> WriteOptions:
+        """How a write is meant, in terms of options of this kind."""
+        return WriteOptions.read(self.request.query, self.warnings, kind=kind, dry_run=dry_run)
+
+    def representation(self) -> Representation:
+        """How the client wants to see objects."""
+        form = wanted_form(self.request.headers.get("Accept", ""))
+        include = self.request.query.get("includeObject") or "Metadata"
+        if form == "table" and include not in ("Metadata", "Object", "None"):
+            text = f"Unable to convert to Table as requested: includeObject: Invalid value: {errors.go_quote(include)}"
+            raise errors.bad_request(f"{text}: must be 'Metadata', 'Object', 'None', or empty")
+        return Representation(self.resource, form, include)
+
+    async def body(self, options: WriteOptions) -> Any:
+        """The decoded body."""
+        raw = await self.request.read()
+        body, repeated = decode_body(raw, self.content_type, self.resource.schema)
+        texts = [f'duplicate field "{path}"' for path in repeated if options.field_validation != "Ignore"]
+        if texts and options.field_validation == "Strict":
+            problem = f"strict decoding error: {', '.join(texts)}"
+            raise errors.cannot_handle(self.resource.kind, self.resource.version, problem)
+        options.warnings += texts
+        return body
+
+    async def object(self, options: WriteOptions) -> dict[str, Any]:
+        """The object in the body."""
+        body = await self.body(options)
+        if not isinstance(body, dict):
+            raise errors.bad_request(f"the body of the request is no {self.resource.kind}")
+        return body
+
+    async def delete_options(self) -> tuple[DeleteOptions, WriteOptions]:
+        """How a deletion is meant: in the body, else in the query."""
+        raw = await self.request.read()
+        body: Any = {}
+        if raw.strip():
+            body, _ = decode_body(raw, self.content_type, _DELETE_OPTIONS)
+            if not isinstance(body, dict):
+                raise errors.bad_request("the body of the request is no DeleteOptions")
+        write = self.write_options("DeleteOptions", next(iter(body.get("dryRun") or ()), None))
+        return DeleteOptions.read(body, self.request.query), write
 
 
 class Api:
@@ -113,9 +121,19 @@ class Api:
         self._bookmark_interval = bookmark_interval
         self._audit_limit = audit_limit
         self._watches: set[Watch] = set()
+        self._verbs = {
+            "get": self._get,
+            "list": self._list,
+            "watch": self._watch,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
         self.audit: list[AuditEvent] = []
-        self.faults = Faults()
-        catalogue.on_replaced.append(self._end_watches_of)
+        self.faults = faults.Faults()
+        catalogue.on_replaced.append(lambda resource_id: self.end_watches(of=resource_id))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""
@@ -125,50 +143,50 @@ class Api:
         try:
             response = await self._serve(request, info)
             code = response.status
-        except _DropConnectionError:
-            response = _cut(request)
+        except faults.DropConnectionError:
+            if request.transport is not None:
+                request.transport.abort()
+            response = web.Response()
         finally:
             record(self.audit, self._audit_limit, info, code)
         return response
 
-    def end_watches(self, error: StatusError | None = None) -> None:
-        """End every running watch, with an error event if there is an error."""
+    def end_watches(self, error: StatusError | None = None, *, of: str | None = None) -> None:
+        """End every running watch, or those of one resource, with an error event if there is an error."""
         for watch in tuple(self._watches):
-            watch.stop()
-            watch.close(error)
-
-    def _end_watches_of(self, resource_id: str) -> None:
-        for watch in tuple(self._watches):
-            if watch.resource_id == resource_id:
+            if of in (None, watch.resource_id):
                 watch.stop()
-                watch.close()
+                watch.close(error)
 
     async def _serve(self, request: web.BaseRequest, info: RequestInfo) -> web.StreamResponse:
         warnings: list[str] = []
-        action: Action | None = None
+        action: faults.Action | None = None
         response: web.StreamResponse
         try:
             self._authenticate(request)
             action = self.faults.take(info)
-            await self._meet(action)
+            if isinstance(action, faults.ExpireHistory):
+                self._store.forget_history()
+                self.end_watches(errors.expired("too old resource version: injected fault"))
+            await faults.meet(action)
             response = await self._answer(request, info, action, warnings)
-        except _DropConnectionError:
-            raise
         except StatusError as error:
-            response = _json(msgspec.json.encode(error.body()), code=error.code, headers=error.headers)
+            response = _refusal(error)
         except PathNotFoundError:
             response = web.Response(status=404, text="404 page not found\n")
         except web.HTTPRequestEntityTooLarge:
-            large = StatusError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
-            response = _json(msgspec.json.encode(large.body()), code=413)
+            text = "Request entity too large: limit is 3145728"
+            response = _refusal(StatusError(413, "RequestEntityTooLarge", text))
+        except faults.DropConnectionError:
+            raise
         except Exception:  # noqa: BLE001 - a bug must become an answer, as in the real server, not a cut connection
             _LOG.exception("cannot serve %s %s", request.method, request.path)
-            broken = StatusError(500, "InternalError", "Internal error occurred: see the server's log")
-            response = _json(msgspec.json.encode(broken.body()), code=500)
-        if isinstance(action, DropAfter):
-            raise _DropConnectionError
+            text = "Internal error occurred: see the server's log"
+            response = _refusal(StatusError(500, "InternalError", text))
+        if isinstance(action, faults.DropAfter):
+            raise faults.DropConnectionError
         for warning in () if response.prepared else warnings:
-            response.headers.add("Warning", f"299 - {go_quote(warning)}")
+            response.headers.add("Warning", f"299 - {errors.go_quote(warning)}")
         return response
 
     def _authenticate(self, request: web.BaseRequest) -> None:
@@ -178,103 +196,68 @@ class Api:
         if not hmac.compare_digest(given, self._authorization):
             raise StatusError(401, "Unauthorized", "Unauthorized")
 
-    async def _meet(self, action: Action | None) -> None:
-        """Do what a fault does before the request is served."""
-        match action:
-            case Answer(code=code, retry_after=retry_after):
-                headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-                details = None if retry_after is None else {"retryAfterSeconds": retry_after}
-                reason = _REASONS.get(code, "")
-                raise StatusError(code, reason, f"injected fault: {code}", details=details, headers=headers)
-            case Delay(seconds=seconds):
-                await asyncio.sleep(seconds)
-            case Hang():
-                await asyncio.Event().wait()
-            case DropBefore():
-                raise _DropConnectionError
-            case ExpireHistory():
-                self._store.forget_history()
-                self.end_watches(expired("too old resource version: injected fault"))
-
     async def _answer(
-        self, request: web.BaseRequest, info: RequestInfo, action: Action | None, warnings: list[str]
+        self, request: web.BaseRequest, info: RequestInfo, action: faults.Action | None, warnings: list[str]
     ) -> web.StreamResponse:
         if not info.resource:
             return self._answer_about_server(request, info.path)
         resource = self._catalogue.find(info.group, info.version, info.resource)
+        if resource is None and ("." not in info.group or info.group.endswith(".k8s.io")):
+            raise errors.not_served(f"{info.resource}.{info.group}".strip("."))
         if resource is None or (info.namespace and not resource.namespaced):
             raise PathNotFoundError
-        if info.subresource and info.subresource not in (*resource.subresources, "finalize"):
-            if resource.custom:
-                raise not_found(resource.group, resource.plural, info.name)
-            raise not_served()
+        custom, serve = resource.custom, self._verbs.get(info.verb)
+        if info.subresource == "token":
+            raise errors.not_served("TokenRequest")
+        if info.subresource and info.subresource not in resource.subresources:
+            raise (
+                errors.not_found(resource.group, resource.plural, info.name)
+                if custom
+                else errors.not_served()
+            )
         everywhere = resource.namespaced and not info.namespace
         if everywhere and info.verb not in ("list", "watch", "deletecollection"):
-            if resource.custom:
+            if custom:
                 raise PathNotFoundError
-            raise method_not_allowed(custom=False) if info.verb == "create" else not_served()
+            raise errors.method_not_allowed(custom=False) if info.verb == "create" else errors.not_served()
         if resource.deprecation:
             warnings.append(resource.deprecation)
-        serve = {
-            "get": self._get,
-            "list": self._list,
-            "watch": self._watch,
-            "create": self._create,
-            "update": self._update,
-            "patch": self._patch,
-            "delete": self._delete,
-            "deletecollection": self._delete_collection,
-        }.get(info.verb)
-        if serve is None or info.verb not in resource.verbs:
-            raise method_not_allowed(custom=resource.custom)
-        if info.verb in ("update", "patch") and not info.name:
-            raise (
-                bad_request("name must be provided") if resource.custom else method_not_allowed(custom=False)
-            )
+        if info.verb in ("update", "patch") and not info.name and custom:
+            raise errors.bad_request("name must be provided")
+        named = {"create": False, "update": True, "patch": True}.get(info.verb)
+        if serve is None or info.verb not in resource.verbs or named not in (None, bool(info.name)):
+            raise errors.method_not_allowed(custom=custom)
         return await serve(_Exchange(request, info, resource, action, warnings))
 
     def _answer_about_server(self, request: web.BaseRequest, path: str) -> web.Response:
         """Health, version, discovery, OpenAPI."""
         parts = [part for part in path.split("/") if part]
         if request.method not in ("GET", "HEAD"):
-            raise method_not_allowed(custom=False)
-        if f"/{parts[0] if parts else ''}" in _PROBES:
+            raise errors.method_not_allowed(custom=False)
+        if parts and f"/{parts[0]}" in _PROBES:
             return web.Response(text="ok")
-        aggregated = "APIGroupDiscoveryList" in request.headers.get("Accept", "")
-        if aggregated and parts in (["api"], ["apis"]):
+        if parts in (["api"], ["apis"]) and "APIGroupDiscoveryList" in request.headers.get("Accept", ""):
             shown = discovery.aggregated(self._catalogue, core=parts == ["api"])
             return _json(msgspec.json.encode(shown), content_type=discovery.AGGREGATED)
-        document = (
-            self._openapi(parts[1:])
-            if parts[:1] == ["openapi"]
-            else discovery.document(self._catalogue, parts)
-        )
-        if document is None:
+        about = openapi.document if parts[:1] == ["openapi"] else discovery.document
+        if (document := about(self._catalogue, parts)) is None:
             raise PathNotFoundError
         return _json(msgspec.json.encode(document))
 
-    def _openapi(self, parts: list[str]) -> dict[str, Any] | None:
-        match parts:
-            case ["v3"]:
-                return openapi.index(self._catalogue)
-            case ["v3", *rest]:
-                return openapi.document(self._catalogue, "/".join(rest))
-        return None
-
     async def _get(self, exchange: _Exchange) -> web.Response:
-        info, resource = exchange.info, exchange.resource
-        stored = self._stored(info, resource)
-        if info.subresource == "scale":
+        resource = exchange.resource
+        stored = self._writer.existing(resource, exchange.key)
+        if exchange.info.subresource == "scale":
             return _json(msgspec.json.encode(scale_of(resource, resource.decode(stored))))
-        return _json(_representation(exchange.request, resource).one(stored))
+        return _json(exchange.representation().one(stored))
 
     async def _list(self, exchange: _Exchange) -> web.StreamResponse:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        options = ListOptions.read(request.query, watch=False)
-        selection = Selection.of(resource, info.namespace, options)
-        collection = self._store.collection(resource.id)
-        page = list_page(collection, selection, options, self._store.revision)
-        pieces = _representation(request, resource).many(page.objects, page.metadata)
+        options = ListOptions.read(exchange.request.query, watch=False)
+        selection = Selection.of(exchange.resource, exchange.info.namespace, options)
+        page = list_page(
+            self._store.collection(selection.resource.id), selection, options, self._store.revision
+        )
+        pieces = exchange.representation().many(page.objects, page.metadata)
         start = b""
         for piece in pieces:
             start += piece
@@ -283,7 +266,7 @@ class Api:
         else:
             return _json(start)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
+        await response.prepare(exchange.request)
         await response.write(start)
         for piece in pieces:
             await response.write(piece)
@@ -292,32 +275,28 @@ class Api:
         return response
 
     async def _watch(self, exchange: _Exchange) -> web.StreamResponse:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        options = ListOptions.read(request.query, watch=True)
-        selection = Selection.of(resource, info.namespace, options)
-        representation = _representation(request, resource)
-        collection = self._store.collection(resource.id)
+        options = ListOptions.read(exchange.request.query, watch=True)
+        selection = Selection.of(exchange.resource, exchange.info.namespace, options)
         watch = Watch(
             self._store,
-            collection,
             selection,
-            representation,
+            exchange.representation(),
             options,
             bookmark_interval=self._bookmark_interval,
         )
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        left = exchange.action.after if isinstance(exchange.action, TruncateWatch) else None
+        truncation = exchange.action if isinstance(exchange.action, faults.TruncateWatch) else None
+        sent = 0
         self._watches.add(watch)
         watch.start()
         try:
-            await response.prepare(request)
+            await response.prepare(exchange.request)
             while lines := await watch.lines():
-                if left is not None:
-                    if len(lines) > left:
-                        cut = b"".join(lines[:left]) + lines[left][: len(lines[left]) // 2]
-                        await response.write(cut)
-                        raise _DropConnectionError
-                    left -= len(lines)
+                if truncation is not None and sent + len(lines) > truncation.after:
+                    left = truncation.after - sent
+                    await response.write(b"".join(lines[:left]) + lines[left][: len(lines[left]) // 2])
+                    raise faults.DropConnectionError
+                sent += len(lines)
                 await response.write(b"".join(lines))
                 await watch.pause()
             await response.write_eof()
@@ -329,162 +308,71 @@ class Api:
         return response
 
     async def _create(self, exchange: _Exchange) -> web.Response:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        if info.name:
-            raise method_not_allowed(custom=resource.custom)
-        options = WriteOptions.read(request.query, exchange.warnings, kind="CreateOptions")
-        body = await _read_object(exchange, options)
-        created = self._writer.create(resource, info.namespace, body, options)
-        return _json(created, code=201)
+        options = exchange.write_options("CreateOptions")
+        body = await exchange.object(options)
+        return _json(self._writer.create(exchange.resource, exchange.info.namespace, body, options), code=201)
 
     async def _update(self, exchange: _Exchange) -> web.Response:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        options = WriteOptions.read(request.query, exchange.warnings, kind="UpdateOptions")
-        body = await _read_object(exchange, options)
-        key = Key(info.namespace, info.name)
+        options = exchange.write_options("UpdateOptions")
+        body = await exchange.object(options)
+        resource, key = exchange.resource, exchange.key
         if resource.create_on_update and self._store.get(resource.id, key) is None:
-            if body.setdefault("metadata", {}).setdefault("name", info.name) != info.name:
-                raise bad_request("the name of the object does not match the name on the URL")
-            created = self._writer.create(resource, info.namespace, body, options)
-            return _json(created, code=201)
-        return self._write(info, resource, lambda _: body, options, replace=True)
+            if body.setdefault("metadata", {}).setdefault("name", key.name) != key.name:
+                raise errors.bad_request("the name of the object does not match the name on the URL")
+            return _json(self._writer.create(resource, key.namespace, body, options), code=201)
+        return self._write(exchange, lambda _: body, options, replace=True)
 
     async def _patch(self, exchange: _Exchange) -> web.Response:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        accepted = [JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,))]
-        if content_type in APPLY_PATCHES:
+        resource, form = exchange.resource, exchange.content_type
+        accepted = patches.accepted_by(resource)
+        if form in patches.APPLY_PATCHES:
             raise StatusError(415, "UnsupportedMediaType", _NO_APPLY)
-        if content_type not in accepted:
-            raise unsupported_media_type(accepted)
-        options = WriteOptions.read(request.query, exchange.warnings, kind="PatchOptions")
-        patch = await _read_body(exchange, options)
-        if content_type != JSON_PATCH and not isinstance(patch, dict):
-            prefix = "error decoding patch: " if content_type == MERGE_PATCH else ""
-            into = "map[string]interface {}"
-            raise bad_request(f"{prefix}json: cannot unmarshal array into Go value of type {into}")
-
-        def mutate(content: dict[str, Any]) -> dict[str, Any]:
-            if content_type == JSON_PATCH:
-                patched = json_patch(content, patch)
-            elif content_type == MERGE_PATCH or info.subresource == "scale":
-                patched = merge(content, patch)
-            else:
-                patched = strategic(resource.schema, content, patch)
-            if not isinstance(patched, dict):
-                raise bad_request("the patched object is no object")
-            return patched
-
-        return self._write(info, resource, mutate, options)
+        if form not in accepted:
+            raise errors.unsupported_media_type(accepted)
+        options = exchange.write_options("PatchOptions")
+        patch = await exchange.body(options)
+        # a Scale has no lists, so that both kinds of merging are the same for it
+        schema = resource.schema if exchange.info.subresource != "scale" else None
+        return self._write(exchange, patches.mutation(form, patch, schema), options)
 
     def _write(
-        self,
-        info: RequestInfo,
-        resource: Resource,
-        mutate: Mutation,
-        options: WriteOptions,
-        *,
-        replace: bool = False,
+        self, exchange: _Exchange, mutate: Mutation, options: WriteOptions, *, replace: bool = False
     ) -> web.Response:
         """PUT or PATCH of an object or one of its subresources."""
-        key = Key(info.namespace, info.name)
-        if info.subresource == "scale":
+        resource, key, subresource = exchange.resource, exchange.key, exchange.info.subresource
+        if subresource != "scale":
+            written = self._writer.update(
+                resource, key, mutate, options, subresource=subresource, replace=replace
+            )
+            return _json(written)
 
-            def mutate_scale(content: dict[str, Any]) -> dict[str, Any]:
-                return apply_scale(resource, content, mutate(scale_of(resource, content)))
+        def mutate_scale(content: dict[str, Any]) -> dict[str, Any]:
+            return apply_scale(resource, content, mutate(scale_of(resource, content)))
 
-            content = msgspec.json.decode(self._writer.update(resource, key, mutate_scale, options))
-            return _json(msgspec.json.encode(scale_of(resource, content)))
-        written = self._writer.update(
-            resource, key, mutate, options, subresource=info.subresource, replace=replace
-        )
-        return _json(written)
+        content = msgspec.json.decode(self._writer.update(resource, key, mutate_scale, options))
+        return _json(msgspec.json.encode(scale_of(resource, content)))
 
     async def _delete(self, exchange: _Exchange) -> web.Response:
-        info, resource = exchange.info, exchange.resource
-        options, write = await _read_delete_options(exchange)
-        answer, _gone = self._writer.delete(resource, Key(info.namespace, info.name), options, write)
-        return _json(answer)
+        options, write = await exchange.delete_options()
+        return _json(self._writer.delete(exchange.resource, exchange.key, options, write))
 
     async def _delete_collection(self, exchange: _Exchange) -> web.Response:
-        request, info, resource = exchange.request, exchange.info, exchange.resource
-        options, write = await _read_delete_options(exchange)
-        listing = ListOptions.read(request.query, watch=False)
-        selection = Selection.of(resource, info.namespace, listing)
-        collection = self._store.collection(resource.id)
+        options, write = await exchange.delete_options()
+        listing = ListOptions.read(exchange.request.query, watch=False)
+        selection = Selection.of(exchange.resource, exchange.info.namespace, listing)
+        collection = self._store.collection(selection.resource.id)
         page = list_page(collection, selection, listing, self._store.revision)
         for stored in page.objects:
-            if collection.objects.get(stored.key) is not None:
-                self._writer.delete(resource, stored.key, options, write)
+            if stored.key in collection.objects:
+                self._writer.delete(selection.resource, stored.key, options, write)
         metadata = {"resourceVersion": str(self._store.revision)}
-        return _json(b"".join(Representation(resource).many(page.objects, metadata)))
-
-    def _stored(self, info: RequestInfo, resource: Resource) -> Stored:
-        stored = self._store.get(resource.id, Key(info.namespace, info.name))
-        if stored is None:
-            raise not_found(resource.group, resource.plural, info.name)
-        return stored
+        return _json(b"".join(Representation(selection.resource).many(page.objects, metadata)))
 
 
-def _representation(request: web.BaseRequest, resource: Resource) -> Representation:
-    form = wanted_form(request.headers.get("Accept", ""))
-    include = request.query.get("includeObject") or "Metadata"
-    if form == "table" and include not in ("Metadata", "Object", "None"):
-        raise bad_request(
-            f"Unable to convert to Table as requested: includeObject: Invalid value: {go_quote(include)}: must be"
-            " 'Metadata', 'Object', 'None', or empty"
-        )
-    return Representation(resource, form, include)
+def _json(body: bytes, *, code: int = 200, content_type: str = "application/json") -> web.Response:
+    return web.Response(body=body, status=code, headers={"Content-Type": content_type})
 
 
-async def _read_body(exchange: _Exchange, options: WriteOptions) -> Any:
-    request, resource = exchange.request, exchange.resource
-    checked = options.field_validation != "Ignore"
-    content_type = request.headers.get("Content-Type", "")
-    body, repeated = decode_body(await request.read(), content_type, find_repeated=checked)
-    texts = [f'duplicate field "{path}"' for path in repeated]
-    if texts and options.field_validation == "Strict":
-        raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: strict decoding'
-            f" error: {', '.join(texts)}"
-        )
-    options.warnings += texts
-    return body
-
-
-async def _read_object(exchange: _Exchange, options: WriteOptions) -> dict[str, Any]:
-    body = await _read_body(exchange, options)
-    if not isinstance(body, dict):
-        raise bad_request(f"the body of the request is no {exchange.resource.kind}")
-    return body
-
-
-async def _read_delete_options(exchange: _Exchange) -> tuple[DeleteOptions, WriteOptions]:
-    request = exchange.request
-    raw = await request.read()
-    body: Any = {}
-    if raw.strip():
-        body, _ = decode_body(raw, request.headers.get("Content-Type", ""), find_repeated=False)
-        if not isinstance(body, dict):
-            raise bad_request("the body of the request is no DeleteOptions")
-    dry_run = next(iter(body.get("dryRun") or ()), None)
-    options = WriteOptions.read(request.query, exchange.warnings, kind="DeleteOptions", dry_run=dry_run)
-    return DeleteOptions.read(body, request.query), options
-
-
-def _json(
-    body: bytes,
-    *,
-    code: int = 200,
-    headers: Mapping[str, str] | None = None,
-    content_type: str = "application/json",
-) -> web.Response:
-    sent = CIMultiDict(headers or {})
-    sent["Content-Type"] = content_type
-    return web.Response(body=body, status=code, headers=sent)
-
-
-def _cut(request: web.BaseRequest) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
+def _refusal(error: StatusError) -> web.Response:
+    headers: Mapping[str, str] = {"Content-Type": "application/json", **error.headers}
+    return web.Response(body=msgspec.json.encode(error.body()), status=error.code, headers=headers)

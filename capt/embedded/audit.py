@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +40,11 @@ class AuditEvent:
     code: int
 
 
+_TOLD = tuple(field.name for field in fields(AuditEvent) if field.name != "code")
+
+
 def record(log: list[AuditEvent], limit: int, info: RequestInfo, code: int) -> None:
     """Append to ``log``; when it outgrows ``limit``, its older half goes."""
     if len(log) >= limit:
         del log[: limit // 2]
-    log.append(
-        AuditEvent(
-            user_agent=info.user_agent,
-            verb=info.verb,
-            group=info.group,
-            resource=info.resource,
-            subresource=info.subresource,
-            namespace=info.namespace,
-            name=info.name,
-            code=code,
-        )
-    )
+    log.append(AuditEvent(code=code, **{name: getattr(info, name) for name in _TOLD}))

@@ -3,83 +3,72 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import yaml
 
+from capt.embedded.assets import load_yaml
 from capt.embedded.errors import bad_request, unsupported_media_type
 from capt.embedded.protobuf import decode_protobuf
+from capt.embedded.schema import Schema
 
-_JSON, _YAML = "application/json", "application/yaml"
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    return int(value) if value.is_integer() else value  # 2.0 is stored as 2, as Go writes it
+_JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+_Repeats = dict[
+    int, tuple[dict[str, Any], list[str]]
+]  # by the object's id, which the object itself keeps its own
 
 
-_DECODER = msgspec.json.Decoder(float_hook=_number)
-
-
-class _Repeated(dict[str, Any]):
-    """An object that had some of its fields twice."""
-
-    names: tuple[str, ...] = ()
-
-
-def decode_body(raw: bytes, content_type: str, *, find_repeated: bool) -> tuple[Any, list[str]]:
+def decode_body(raw: bytes, content_type: str, schema: Schema) -> tuple[Any, list[str]]:
     """The decoded body, and the paths of fields that occur twice (the last one counts).
+
+    ``schema`` is that of the object that is expected; only protobuf needs it.
 
     Raises:
         StatusError: 400 for a malformed body, 415 for any other format.
     """
     media_type = content_type.partition(";")[0].strip()
     try:
+        if media_type in ("", _JSON) or media_type.endswith("+json"):
+            return _decode_json(raw)
         if media_type == _YAML:
-            return yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), []  # noqa: S506 - both are safe
+            return load_yaml(raw), []
         if media_type == _PROTOBUF:
-            return decode_protobuf(raw), []
-        if media_type not in ("", _JSON) and not media_type.endswith("+json"):
-            raise unsupported_media_type([_JSON, _YAML, _PROTOBUF])
-        if not find_repeated:
-            return _DECODER.decode(raw), []
-        return _decode_finding_repeated(raw)
-    except (msgspec.DecodeError, ValueError, yaml.YAMLError) as error:
+            return decode_protobuf(raw, schema), []
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"error decoding the request body: {error}") from error
+    raise unsupported_media_type([_JSON, _YAML, _PROTOBUF])
 
 
-def _decode_finding_repeated(raw: bytes) -> tuple[Any, list[str]]:
-    found = False
+def _decode_json(raw: bytes) -> tuple[Any, list[str]]:
+    repeats: _Repeats = {}
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal found
-        plain = dict(pairs)
-        if len(plain) == len(pairs):
-            return plain
-        found = True
-        repeated = _Repeated(plain)
-        names = [name for name, _ in pairs]
-        repeated.names = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-        return repeated
+        built = dict(pairs)
+        if len(built) < len(pairs):
+            names = [name for name, _ in pairs]
+            repeats[id(built)] = (built, [name for name in built if names.count(name) > 1])
+        return built
 
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
-
-    value = json.loads(raw, object_pairs_hook=build, parse_float=_number, parse_constant=refuse)
-    return (_DECODER.decode(raw), _repeated_paths(value, "")) if found else (value, [])
+    value = json.loads(raw, object_pairs_hook=build, parse_float=_number, parse_constant=_number)
+    return value, list(_repeated_paths(value, repeats)) if repeats else []
 
 
-def _repeated_paths(value: Any, path: str) -> list[str]:
-    paths: list[str] = []
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no JSON number")
+    return int(value) if value.is_integer() else value  # 2.0 is stored as 2, as Go writes it
+
+
+def _repeated_paths(value: Any, repeats: _Repeats, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         prefix = f"{path}." if path else ""
-        if isinstance(value, _Repeated):
-            paths += [f"{prefix}{name}" for name in value.names]
+        for name in repeats.get(id(value), (value, ()))[1]:
+            yield f"{prefix}{name}"
         for name, item in value.items():
-            paths += _repeated_paths(item, f"{prefix}{name}")
+            yield from _repeated_paths(item, repeats, f"{prefix}{name}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            paths += _repeated_paths(item, f"{path}[{index}]")
-    return paths
+            yield from _repeated_paths(item, repeats, f"{path}[{index}]")

@@ -16,30 +16,8 @@ from urllib.parse import urlsplit
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
-_RESERVED = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
+_RESERVED = re.compile(
+    "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|while"
 )
 _ESCAPES = {".": "__dot__", "-": "__dash__", "/": "__slash__", "__": "__underscores__"}
 _OLD_SELF = re.compile(r"\boldSelf\b")
@@ -55,7 +33,7 @@ class CelError(Exception):
 @functools.cache
 def escape_identifier(name: str) -> str:
     """A property's name as rules write it (``self.__namespace__``, ``self.a__dash__b``)."""
-    if name in _RESERVED:
+    if _RESERVED.fullmatch(name):
         return f"__{name}__"
     return re.sub(r"__|[./-]", lambda match: _ESCAPES[match[0]], name)
 
@@ -63,79 +41,56 @@ def escape_identifier(name: str) -> str:
 def _is(parse: Callable[[str], Any]) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
-            return parse(text) is not None
+            return bool(parse(text))
         except ValueError:
             return False
 
     return check
 
 
-def _absolute_url(text: str) -> str | None:
-    parts = urlsplit(text)
-    return text if parts.scheme or text.startswith("/") else None
-
-
-def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    return found[0] if found else ""
+def _contains(items: list[Any], wanted: list[Any]) -> bool:
+    return all(item in items for item in wanted)
 
 
 def _extension() -> Any:
     """The functions that Kubernetes adds to the language, as far as they need no types of their own."""
-    kind = cel.Type
-    members: list[tuple[str, Any, list[Any], Callable[..., Any]]] = [
-        ("find", kind.STRING, [kind.STRING, kind.STRING], lambda s, p: _first(p, s)),
-        ("findAll", kind.List(kind.STRING), [kind.STRING, kind.STRING], lambda s, p: re.findall(f"({p})", s)),
-        ("isSorted", kind.BOOL, [kind.List(kind.DYN)], lambda items: items == sorted(items)),
-        ("sum", kind.DYN, [kind.List(kind.DYN)], sum),
-        ("min", kind.DYN, [kind.List(kind.DYN)], min),
-        ("max", kind.DYN, [kind.List(kind.DYN)], max),
+    text, truth, anything, values = cel.Type.STRING, cel.Type.BOOL, cel.Type.DYN, cel.Type.List(cel.Type.DYN)
+    texts, two = cel.Type.List(text), [values, values]
+    functions: list[tuple[str, bool, Any, list[Any], Callable[..., Any]]] = [
+        # name, whether it is written as a method, type of the result, of the arguments, implementation
+        ("find", True, text, [text, text], lambda s, p: next((m[0] for m in re.finditer(p, s)), "")),
+        ("findAll", True, texts, [text, text], lambda s, p: re.findall(f"({p})", s)),
+        ("isSorted", True, truth, [values], lambda items: items == sorted(items)),
+        ("sum", True, anything, [values], sum),
+        ("min", True, anything, [values], min),
+        ("max", True, anything, [values], max),
+        ("isURL", False, truth, [text], _is(lambda s: urlsplit(s).scheme or s.startswith("/"))),
+        ("isIP", False, truth, [text], _is(ipaddress.ip_address)),
+        ("isCIDR", False, truth, [text], _is(lambda s: ipaddress.ip_network(s, strict=False))),
+        ("sets.contains", False, truth, two, _contains),
+        ("sets.intersects", False, truth, two, lambda a, b: any(item in a for item in b)),
+        ("sets.equivalent", False, truth, two, lambda a, b: _contains(a, b) and _contains(b, a)),
     ]
-    plain: list[tuple[str, Any, list[Any], Callable[..., Any]]] = [
-        ("isURL", kind.BOOL, [kind.STRING], _is(_absolute_url)),
-        ("isIP", kind.BOOL, [kind.STRING], _is(ipaddress.ip_address)),
-        ("isCIDR", kind.BOOL, [kind.STRING], _is(lambda text: ipaddress.ip_network(text, strict=False))),
-        ("sets.contains", kind.BOOL, [kind.List(kind.DYN)] * 2, lambda a, b: all(x in a for x in b)),
-        ("sets.intersects", kind.BOOL, [kind.List(kind.DYN)] * 2, lambda a, b: any(x in a for x in b)),
-        (
-            "sets.equivalent",
-            kind.BOOL,
-            [kind.List(kind.DYN)] * 2,
-            lambda a, b: all(x in a for x in b) and all(x in b for x in a),
-        ),
-    ]
-    declarations = [
-        cel.FunctionDecl(
-            name,
-            [
-                cel.Overload(
-                    id=f"k8s_{name.replace('.', '_')}",
-                    return_type=returns,
-                    parameters=parameters,
-                    is_member=is_member,
-                    impl=function,
-                )
-            ],
+    declarations = []
+    for name, member, returns, parameters, function in functions:
+        overload = cel.Overload(
+            f"k8s_{name.replace('.', '_')}", returns, parameters, is_member=member, impl=function
         )
-        for is_member, table in ((True, members), (False, plain))
-        for name, returns, parameters, function in table
-    ]
+        declarations.append(cel.FunctionDecl(name, [overload]))
     return cel.CelExtension("kubernetes", declarations)
 
 
 @functools.cache
 def _environment() -> Any:
     dynamic = cel.Type.DYN
-    return cel.NewEnv(
-        variables={"self": dynamic, "oldSelf": dynamic, "oldSelves": cel.Type.List(dynamic)},
-        extensions=[
-            ext_strings.ExtStrings(),
-            ext_optional.ExtOptional(),
-            ext_math.ExtMath(),
-            ext_bindings.ExtBindings(),
-            _extension(),
-        ],
-    )
+    variables = {"self": dynamic, "oldSelf": dynamic, "oldSelves": cel.Type.List(dynamic)}
+    library = [
+        ext_strings.ExtStrings(),
+        ext_optional.ExtOptional(),
+        ext_math.ExtMath(),
+        ext_bindings.ExtBindings(),
+    ]
+    return cel.NewEnv(variables=variables, extensions=[*library, _extension()])
 
 
 def _compile(expression: str) -> Any:

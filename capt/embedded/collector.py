@@ -8,16 +8,18 @@ which one task empties, one object at a time, with the same writes that a client
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from capt.embedded import crd
+from capt.embedded.definitions import custom_resources
 from capt.embedded.errors import StatusError
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Catalogue, Resource
 from capt.embedded.store import Change, Key, Store, Stored
-from capt.embedded.writes import FOREGROUND, ORPHAN, Writer
+from capt.embedded.writes import FOREGROUND, ORPHAN, Mutation, Writer
 
-_DEFINITIONS = f"{crd.PLURAL}.{crd.GROUP}"
+_DEFINITIONS = crd.RESOURCE_ID
 _Item = tuple[str, Key]
 
 
@@ -77,22 +79,16 @@ class Collector:
     def _serve(self, stored: Stored | None, gone: Stored | None = None) -> None:
         """Bring the catalogue in line with a definition's new state."""
         if stored is None:
-            if gone is not None:
-                self._catalogue.replace(gone.key.name, [])
-                for other in self._store.collection(_DEFINITIONS).select():
-                    self._add((_DEFINITIONS, other.key))  # one may have waited for the names
+            assert gone is not None
+            self._catalogue.replace(gone.key.name, [])
+            for other in self._store.collection(_DEFINITIONS).select():
+                self._add((_DEFINITIONS, other.key))  # one may have waited for the names
             return
         definition = stored.decode()
-        before = gone.decode() if gone is not None else None
-        if not crd.is_established(definition):
-            return
-        if (
-            before is None
-            or not crd.is_established(before)
-            or before["spec"] != definition["spec"]
-            or stored.deleting
-        ):
-            self._catalogue.replace(stored.key.name, crd.served_resources(definition))
+        before = gone.decode() if gone is not None else {"spec": None}
+        news = stored.deleting or before["spec"] != definition["spec"] or not crd.is_established(before)
+        if news and crd.is_established(definition):
+            self._catalogue.replace(stored.key.name, custom_resources(definition))
 
     def _process(self, resource_id: str, key: Key) -> None:
         stored = self._store.get(resource_id, key)
@@ -117,11 +113,11 @@ class Collector:
         definition = resource.decode(stored)
         finalizers = definition["metadata"].get("finalizers") or []
         if stored.deleting:
-            served = self._catalogue.by_id(stored.key.name)
-            remaining = self._store.collection(stored.key.name).select()
-            for each in remaining if served else ():
-                self._delete(served, each, "Background")
-            if crd.CLEANUP_FINALIZER in finalizers and not self._store.collection(stored.key.name).objects:
+            remaining = self._store.collection(stored.key.name)
+            if (served := self._catalogue.by_id(stored.key.name)) is not None:
+                for each in remaining.select():
+                    self._delete(served, each, "Background")
+            if crd.CLEANUP_FINALIZER in finalizers and not remaining.objects:
                 self._drop_finalizer(resource, stored.key, crd.CLEANUP_FINALIZER)
         elif not crd.is_established(definition):
             status = crd.established_status(definition, self._catalogue)
@@ -134,33 +130,28 @@ class Collector:
                 self._delete(served, each, "Background")
             remaining = remaining or bool(self._store.collection(served.id).select(name))
         if not remaining:
-            emptied: dict[str, Any] = {"spec": {"finalizers": []}}
-            self._update(resource, stored.key, lambda o: o | emptied, subresource="finalize")
+
+            def finalize(content: dict[str, Any]) -> dict[str, Any]:
+                kept = [name for name in content["spec"].get("finalizers") or [] if name != "kubernetes"]
+                return content | {"spec": {"finalizers": kept}}
+
+            self._update(resource, stored.key, finalize, subresource="finalize")
 
     def _check_owners(self, resource: Resource, stored: Stored, metadata: dict[str, Any]) -> None:
         """Delete an object whose owners are all gone; drop references to those that are."""
-        solid: list[dict[str, Any]] = []
-        gone: list[dict[str, Any]] = []
-        waiting: list[dict[str, Any]] = []
-        for reference in metadata["ownerReferences"]:
-            state = self._owner_state(reference, stored.key.namespace)
-            {"solid": solid, "gone": gone, "waiting": waiting}[state].append(reference)
-        if solid:
-            if gone or waiting:
-                kept = {"ownerReferences": solid}
+        references = metadata["ownerReferences"]
+        states = [self._owner_state(reference, stored.key.namespace) for reference in references]
+        if "solid" in states:
+            solid = [owner for owner, state in zip(references, states, strict=True) if state == "solid"]
+            kept = {"ownerReferences": solid}
+            if len(solid) < len(references):
                 self._update(resource, stored.key, lambda o: o | {"metadata": o["metadata"] | kept})
-        elif waiting and self._store.dependents.get(stored.uid):
+        elif "waiting" in states and self._store.dependents.get(stored.uid):
             self._delete(resource, stored, "Foreground")
         else:
-            finalizers = metadata.get("finalizers") or []
-            policy = (
-                "Orphan"
-                if ORPHAN in finalizers
-                else "Foreground"
-                if FOREGROUND in finalizers
-                else "Background"
-            )
-            self._delete(resource, stored, policy)
+            marks = {ORPHAN: "Orphan", FOREGROUND: "Foreground"}
+            asked = [policy for mark, policy in marks.items() if mark in (metadata.get("finalizers") or [])]
+            self._delete(resource, stored, asked[0] if asked else "Background")
 
     def _owner_item(self, reference: dict[str, Any], namespace: str) -> _Item | None:
         resource = self._catalogue.by_kind(reference["apiVersion"], reference["kind"])
@@ -197,10 +188,8 @@ class Collector:
                 continue
             if not dependent.deleting:
                 self._add((resource_id, key))
-            references = dependent.decode()["metadata"]["ownerReferences"]
-            blocked = blocked or any(
-                r["uid"] == owner.uid and r.get("blockOwnerDeletion") for r in references
-            )
+            owners = dependent.decode()["metadata"]["ownerReferences"]
+            blocked |= any(o["uid"] == owner.uid and o.get("blockOwnerDeletion") for o in owners)
         if not blocked:
             self._drop_finalizer(resource, owner.key, FOREGROUND)
 
@@ -211,26 +200,19 @@ class Collector:
 
         self._update(resource, key, drop)
 
-    def _delete(self, resource: Resource | None, stored: Stored, policy: str) -> None:
-        if resource is None:
-            return
-        mark = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(policy)
+    def _delete(self, resource: Resource, stored: Stored, policy: str) -> None:
         # asking again for what is under way would give the object a new version each time, for ever
-        if stored.deleting and (
-            mark is None or mark in (stored.decode()["metadata"].get("finalizers") or [])
-        ):
+        mark = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(policy)
+        marked = mark is None or mark in (stored.decode()["metadata"].get("finalizers") or [])
+        if stored.deleting and marked:
             return
-        try:
-            options = DeleteOptions(propagation=policy, uid=stored.uid)
+        options = DeleteOptions(propagation=policy, uid=stored.uid)
+        with contextlib.suppress(StatusError):  # it changed meanwhile, and that change is in the queue itself
             self._writer.delete(resource, stored.key, options, WriteOptions())
-        except StatusError:
-            return  # it changed meanwhile, and that change is in the queue itself
 
-    def _update(self, resource: Resource, key: Key, mutate: Any, *, subresource: str = "") -> None:
-        try:
+    def _update(self, resource: Resource, key: Key, mutate: Mutation, *, subresource: str = "") -> None:
+        with contextlib.suppress(StatusError):  # as above
             self._writer.update(resource, key, mutate, WriteOptions(), subresource=subresource)
-        except StatusError:
-            return  # as above
 
 
 def _without_owner(content: dict[str, Any], uid: str) -> dict[str, Any]:

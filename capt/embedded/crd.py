@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: what is a valid one, and the resources that it makes."""
+"""CustomResourceDefinitions: what is a valid one, and how its names come to be accepted."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from capt.embedded.errors import (
-    FieldError,
-    forbidden_field,
-    go_quote,
-    invalid,
-    not_supported,
-    required,
-)
+from capt.embedded.definitions import complete_names
+from capt.embedded.errors import FieldError, forbidden_field, go_quote, invalid, not_supported, required
 from capt.embedded.metadata import is_label, is_subdomain, now
-from capt.embedded.resource import Catalogue, Column, Resource, Scale, version_rank
-from capt.embedded.scaling import scale_errors
+from capt.embedded.resource import Catalogue
 from capt.embedded.schema import Schema, compile_pattern
-from capt.embedded.tables import age, json_path, path_column, printer_column
-from capt.embedded.validation import validate
+from capt.embedded.tables import json_path
+from capt.embedded.validation import validate as validate_value
 
-GROUP, PLURAL, KIND = "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"
+RESOURCE_ID = "customresourcedefinitions.apiextensions.k8s.io"
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
@@ -32,140 +25,21 @@ _DNS_1035 = (
     " end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is"
     " '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
-_FORBIDDEN = {
-    "$ref": "$ref is not supported",
-    "definitions": "definitions is not supported",
-    "patternProperties": "patternProperties is not supported",
-    "dependencies": "dependencies is not supported",
-    "uniqueItems": "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-}
-
-_TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
-_FLAG = {"type": "boolean"}
-_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_UNSUPPORTED = ("$ref", "definitions", "patternProperties", "dependencies")
 
 
-def _object(required_names: str = "", **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": required_names.split(), "properties": properties}
-
-
-def _list(items: Any) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-_NAMES = _object(
-    "",
-    plural=_TEXT,
-    singular=_TEXT,
-    kind=_TEXT,
-    listKind=_TEXT,
-    shortNames=_TEXTS,
-    categories=_TEXTS,
-)
-_VERSION = _object(
-    "name served storage",
-    name=_TEXT,
-    served=_FLAG,
-    storage=_FLAG,
-    deprecated=_FLAG,
-    deprecationWarning=_TEXT,
-    schema=_object("", openAPIV3Schema=_OPEN),
-    subresources=_object(
-        "",
-        status=_OPEN,
-        scale=_object("", specReplicasPath=_TEXT, statusReplicasPath=_TEXT, labelSelectorPath=_TEXT),
-    ),
-    additionalPrinterColumns=_list(
-        _object(
-            "name type jsonPath",
-            name=_TEXT,
-            type=_TEXT,
-            jsonPath=_TEXT,
-            description=_TEXT,
-            format=_TEXT,
-            priority={"type": "integer"},
-        )
-    ),
-    selectableFields=_list(_object("jsonPath", jsonPath=_TEXT)),
-)
-_CONDITION = _object(
-    "",
-    type=_TEXT,
-    status=_TEXT,
-    reason=_TEXT,
-    message=_TEXT,
-    lastTransitionTime={"type": "string", "format": "date-time", "nullable": True},
-    observedGeneration={"type": "integer"},
-)
-_DEFINITION = _object(
-    "",
-    spec=_object(
-        "",
-        group=_TEXT,
-        scope=_TEXT,
-        names=_NAMES,
-        versions=_list(_VERSION),
-        conversion=_object("", strategy=_TEXT, webhook=_OPEN),
-        preserveUnknownFields=_FLAG,
-    ),
-    status=_object(
-        "",
-        conditions=_list(_CONDITION) | {"nullable": True},
-        acceptedNames=_NAMES,
-        storedVersions=_TEXTS | {"nullable": True},
-    ),
-)
-
-
-def definition_resource() -> Resource:
-    """The resource of the definitions themselves."""
-    description = "CustomResourceDefinition makes the server serve a kind."
-    schema = Schema(_DEFINITION | {"description": description}, root=True)
-    return Resource(
-        group=GROUP,
-        version="v1",
-        storage_version="v1",
-        plural=PLURAL,
-        singular=KIND.lower(),
-        kind=KIND,
-        list_kind=f"{KIND}List",
-        namespaced=False,
-        short_names=("crd", "crds"),
-        categories=("api-extensions",),
-        schema=schema,
-        storage_schema=schema,
-        columns=(
-            path_column("Name", "metadata.name", format="name"),
-            Column(name="Created At", value=lambda o: o["metadata"]["creationTimestamp"], type="date"),
-        ),
-        status=True,
-        generation=True,
-        unconditional_update=False,
-        terminate=_terminate,
-        prepare=_prepare,
-        validate=_validate,
-    )
-
-
-def _prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
-    spec = new.setdefault("spec", {})
-    names = spec.setdefault("names", {})
-    if names.get("kind"):
-        names.setdefault("singular", names["kind"].lower())
-        names.setdefault("listKind", f"{names['kind']}List")
-    spec.setdefault("conversion", {"strategy": "None"})
-    status = (
-        dict(new.get("status") or {})
-        if old
-        else {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}}
-    )
+def prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
+    """Complete the names and note the stored versions, in place."""
+    complete_names(new["spec"]["names"])
+    status = new.get("status") if old else {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}}
+    new["status"] = status = dict(status or {})
     stored = list(status.get("storedVersions") or [])
-    stored += [v["name"] for v in _versions(new) if v.get("storage") and v.get("name") not in stored]
-    new["status"] = status | {"storedVersions": stored}
+    status["storedVersions"] = stored
+    stored += [v["name"] for v in _versions(new) if v["storage"] and v["name"] not in stored]
 
 
-def _terminate(definition: dict[str, Any]) -> None:
+def terminate(definition: dict[str, Any]) -> None:
+    """Mark a definition whose objects are to be deleted first, in place."""
     finalizers = definition["metadata"].setdefault("finalizers", [])
     if CLEANUP_FINALIZER not in finalizers:
         finalizers.append(CLEANUP_FINALIZER)
@@ -176,49 +50,55 @@ def _terminate(definition: dict[str, Any]) -> None:
 
 
 def _condition(kind: str, reason: str, message: str, *, holds: bool = True) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "status": str(holds),
-        "lastTransitionTime": now(),
-        "reason": reason,
-        "message": message,
-    }
+    condition = {"type": kind, "status": str(holds), "lastTransitionTime": now()}
+    return condition | {"reason": reason, "message": message}
 
 
 def _versions(definition: dict[str, Any]) -> list[dict[str, Any]]:
     return definition["spec"].get("versions") or []
 
 
-def _validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
-    spec, names = new["spec"], new["spec"]["names"]
-    group, plural = spec.get("group", ""), names.get("plural", "")
-    if new["metadata"].get("name") != f"{plural}.{group}":
-        yield invalid(
-            "metadata.name", new["metadata"].get("name", ""), 'must be spec.names.plural+"."+spec.group'
-        )
-    if not group:
-        yield required("spec.group")
-    elif not is_subdomain(group) or "." not in group:
-        yield invalid("spec.group", group, "should be a domain with at least one dot")
-    if not spec.get("scope"):
-        yield required("spec.scope")
-    elif spec["scope"] not in ("Cluster", "Namespaced"):
-        yield not_supported("spec.scope", spec.get("scope", ""), ["Cluster", "Namespaced"])
-    yield from _name_errors(names)
-    versions = _versions(new)
-    if sum(version["storage"] for version in versions) != 1:
-        text = "must have exactly one version marked as storage version"
-        yield invalid("spec.versions", versions, text)
-        if not any(version["storage"] for version in versions):
+def validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
+    """What is wrong with a definition."""
+    spec, names, versions = new["spec"], new["spec"]["names"], _versions(new)
+    group, plural, name = spec.get("group", ""), names.get("plural", ""), new["metadata"].get("name", "")
+    if name != f"{plural}.{group}":
+        yield invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    yield from _name_errors(spec, names)
+    if (stored := sum(version["storage"] for version in versions)) != 1:
+        yield invalid("spec.versions", versions, "must have exactly one version marked as storage version")
+        if not stored:
             yield invalid("status.storedVersions", None, "must have at least one stored version")
     if len({version["name"] for version in versions}) != len(versions):
-        text = "must contain unique version names"
-        yield invalid("spec.versions", versions, text)
+        yield invalid("spec.versions", versions, "must contain unique version names")
     if (strategy := spec["conversion"].get("strategy")) != "None":
         yield not_supported("spec.conversion.strategy", strategy, ["None"])
     yield from _schema_errors(versions)
     if old is not None and is_established(old):
-        yield from _immutable_errors(spec, old["spec"])
+        for part, word in (("", "scope"), ("", "group"), ("names", "kind"), ("names", "plural")):
+            before, after = (each[part][word] if part else each[word] for each in (old["spec"], spec))
+            if before != after:
+                yield invalid(f"spec.{part}.{word}".replace("..", "."), after, "field is immutable")
+
+
+def _name_errors(spec: dict[str, Any], names: dict[str, Any]) -> Iterator[FieldError]:
+    group, scope = spec.get("group", ""), spec.get("scope", "")
+    single = {f"names.{word}": names.get(word) for word in ("plural", "singular", "kind", "listKind")}
+    yield from (
+        required(f"spec.{field}")
+        for field, value in {"group": group, "scope": scope, **single}.items()
+        if not value
+    )
+    if group and (not is_subdomain(group) or "." not in group):
+        yield invalid("spec.group", group, "should be a domain with at least one dot")
+    if scope not in ("", "Cluster", "Namespaced"):
+        yield not_supported("spec.scope", scope, ["Cluster", "Namespaced"])
+    several = {
+        f"names.{w}[{i}]": n for w in ("shortNames", "categories") for i, n in enumerate(names.get(w) or [])
+    }
+    for field, value in (single | several).items():
+        if value and not is_label(value.lower() if field.lower().endswith("kind") else value):
+            yield invalid(f"spec.{field}", value, _DNS_1035)
 
 
 def _schema_errors(versions: list[dict[str, Any]]) -> Iterator[FieldError]:
@@ -232,57 +112,28 @@ def _schema_errors(versions: list[dict[str, Any]]) -> Iterator[FieldError]:
             yield from _version_errors(version, path, f"{path}.{word}.openAPIV3Schema")
 
 
-def _immutable_errors(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
-    for name, before, after in (
-        *((name, old.get(name), spec.get(name)) for name in ("scope", "group")),
-        *((f"names.{name}", old["names"].get(name), spec["names"].get(name)) for name in ("kind", "plural")),
-    ):
-        if before != after:
-            yield invalid(f"spec.{name}", after, "field is immutable")
-
-
-def _name_errors(names: dict[str, Any]) -> Iterator[FieldError]:
-    for name in ("plural", "singular", "kind", "listKind"):
-        value = names.get(name, "")
-        if not value:
-            yield required(f"spec.names.{name}")
-        elif not is_label(value.lower()) or (name in ("plural", "singular") and value != value.lower()):
-            yield invalid(f"spec.names.{name}", value, _DNS_1035)
-    for word in ("shortNames", "categories"):
-        for index, value in enumerate(names.get(word) or []):
-            if not is_label(value):
-                yield invalid(f"spec.names.{word}[{index}]", value, _DNS_1035)
-
-
 def _version_errors(version: dict[str, Any], path: str, where: str) -> Iterator[FieldError]:
     schema = version["schema"]["openAPIV3Schema"]
     if schema.get("type") != "object":
         yield invalid(f"{where}.type", schema.get("type", ""), "must be object at the root")
     structural = list(_structure_errors(schema, where))
-    yield from structural
-    if not structural:
-        compiled = Schema(schema, root=True)
-        yield from _meaning_errors(compiled, where)
+    yield from structural or _meaning_errors(Schema(schema, root=True), where)
     for index, column in enumerate(version.get("additionalPrinterColumns") or []):
+        field = f"{path}.additionalPrinterColumns[{index}]"
         if column["type"] not in _COLUMN_TYPES:
-            field = f"{path}.additionalPrinterColumns[{index}].type"
-            yield invalid(field, column["type"], f"must be one of {','.join(_COLUMN_TYPES)}")
-        yield from _path_errors(column["jsonPath"], f"{path}.additionalPrinterColumns[{index}].JSONPath")
+            yield invalid(f"{field}.type", column["type"], f"must be one of {','.join(_COLUMN_TYPES)}")
+        try:
+            json_path(column["jsonPath"])
+        except ValueError:
+            yield invalid(
+                f"{field}.JSONPath", column["jsonPath"], "must be a simple json path starting with ."
+            )
     scale = (version.get("subresources") or {}).get("scale") or {}
     for name, value in scale.items():
-        roots = {"specReplicasPath": ("spec",), "statusReplicasPath": ("status",)}.get(
-            name, ("spec", "status")
-        )
-        if not re.fullmatch(rf"\.({'|'.join(roots)})(\.[A-Za-z_][\w-]*)+", value):
-            text = f"should be a json path under .{' or .'.join(roots)}"
+        roots = {"specReplicasPath": "spec", "statusReplicasPath": "status"}.get(name, "spec|status")
+        if not re.fullmatch(rf"\.({roots})(\.[A-Za-z_][\w-]*)+", value):
+            text = f"should be a json path under .{roots.replace('|', ' or .')}"
             yield invalid(f"{path}.subresources.scale.{name}", value, text)
-
-
-def _path_errors(text: str, field: str) -> Iterator[FieldError]:
-    try:
-        json_path(text)
-    except ValueError:
-        yield invalid(field, text, "must be a simple json path starting with .")
 
 
 def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[FieldError]:
@@ -291,6 +142,7 @@ def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[F
         yield invalid(path, str(node), "must be a schema")
         return
     yield from _node_errors(node, path, spine=spine)
+    yield from _map_list_errors(node, path)
     for name, child in (node.get("properties") or {}).items():
         yield from _structure_errors(child, f"{path}.properties[{name}]", spine=spine)
     for word in ("additionalProperties", "items"):
@@ -310,36 +162,36 @@ def _node_errors(node: dict[str, Any], path: str, *, spine: bool) -> Iterator[Fi
         yield not_supported(f"{path}.type", kind, _TYPES)
     elif spine and not kind and not untyped:
         yield required(f"{path}.type", "must not be empty for specified object fields")
-    for word, text in _FORBIDDEN.items():
+    for word in _UNSUPPORTED:
         if node.get(word):
-            yield forbidden_field(f"{path}.{word}", text)
+            yield forbidden_field(f"{path}.{word}", f"{word} is not supported")
+    if node.get("uniqueItems"):
+        text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        yield forbidden_field(f"{path}.uniqueItems", text)
     for word in () if spine else ("default", "additionalProperties", "nullable"):
         if node.get(word):
             yield forbidden_field(f"{path}.{word}", "must be undefined to be structural")
     if node.get("properties") and node.get("additionalProperties"):
-        yield forbidden_field(
-            f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
-        )
+        text = "additionalProperties and properties are mutual exclusive"
+        yield forbidden_field(f"{path}.additionalProperties", text)
     if spine and kind == "array" and "items" not in node:
         yield required(f"{path}.items", "must be specified")
-    if node.get("x-kubernetes-list-type") == "map":
-        yield from _map_list_errors(node, path)
     try:
         compile_pattern(node.get("pattern", ""))
     except re.error as error:
-        yield invalid(
-            f"{path}.pattern", node["pattern"], f"must be a valid regular expression, but isn't: {error}"
-        )
+        text = f"must be a valid regular expression, but isn't: {error}"
+        yield invalid(f"{path}.pattern", node["pattern"], text)
 
 
 def _map_list_errors(node: dict[str, Any], path: str) -> Iterator[FieldError]:
-    item = node["items"].get("type", "") if isinstance(node.get("items"), dict) else "object"
-    if item != "object":
-        text = "must be object if parent array's x-kubernetes-list-type is map"
-        yield invalid(f"{path}.items.type", item, text)
-    if not node.get("x-kubernetes-list-map-keys"):
-        text = "must not be empty if x-kubernetes-list-type is map"
-        yield required(f"{path}.x-kubernetes-list-map-keys", text)
+    if node.get("x-kubernetes-list-type") == "map":
+        item = node["items"].get("type", "") if isinstance(node.get("items"), dict) else "object"
+        if item != "object":
+            text = "must be object if parent array's x-kubernetes-list-type is map"
+            yield invalid(f"{path}.items.type", item, text)
+        if not node.get("x-kubernetes-list-map-keys"):
+            text = "must not be empty if x-kubernetes-list-type is map"
+            yield required(f"{path}.x-kubernetes-list-map-keys", text)
 
 
 def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:
@@ -350,7 +202,7 @@ def _meaning_errors(schema: Schema, path: str) -> Iterator[FieldError]:
     for name, child in schema.properties.items():
         where = f"{path}.properties[{name}]"
         if "default" in child.source:
-            for error in validate(child, child.source["default"]):
+            for error in validate_value(child, child.source["default"]):
                 field = f"{where}.default.{error.field}".rstrip(".")
                 yield replace(error, field=field)
         yield from _meaning_errors(child, where)
@@ -370,18 +222,12 @@ def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict
     names, group = definition["spec"]["names"], definition["spec"]["group"]
     others = [r for r in catalogue if r.group == group and r.id != definition["metadata"]["name"]]
     taken = {name for r in others for name in (r.plural, r.singular, *r.short_names)}
-    kinds = {r.kind for r in others} | {r.list_kind for r in others}
+    kinds = {name for r in others for name in (r.kind, r.list_kind)}
     accepted, reason, message = dict(names), "NoConflicts", "no conflicts found"
-    for name, used in (
-        ("plural", taken),
-        ("singular", taken),
-        ("shortNames", taken),
-        ("kind", kinds),
-        ("listKind", kinds),
-    ):
+    for name in ("plural", "singular", "shortNames", "kind", "listKind"):
         wanted = names.get(name) or []
         for each in wanted if isinstance(wanted, list) else [wanted]:
-            if each in used:
+            if each in (kinds if name in ("kind", "listKind") else taken):
                 accepted.pop(name, None)
                 if name in ("plural", "kind"):
                     accepted[name] = ""
@@ -395,78 +241,3 @@ def established_status(definition: dict[str, Any], catalogue: Catalogue) -> dict
         _condition("Established", *(established if free else refused), holds=free),
     ]
     return {**definition.get("status", {}), "conditions": conditions, "acceptedNames": accepted}
-
-
-def served_resources(definition: dict[str, Any]) -> list[Resource]:
-    """The resources of an established definition, one per served version."""
-    schemas = {
-        version["name"]: Schema(version["schema"]["openAPIV3Schema"], root=True)
-        for version in _versions(definition)
-    }
-    storage = next(version["name"] for version in _versions(definition) if version["storage"])
-    return [
-        _resource(definition, version, schemas[version["name"]], storage, schemas[storage])
-        for version in _versions(definition)
-        if version["served"]
-    ]
-
-
-def _resource(
-    definition: dict[str, Any], version: dict[str, Any], schema: Schema, storage: str, storage_schema: Schema
-) -> Resource:
-    spec, names = definition["spec"], definition["spec"]["names"]
-    subresources = version.get("subresources") or {}
-    scale = _scale(subresources["scale"]) if subresources.get("scale") else None
-    columns: list[Column] = [path_column("Name", "metadata.name", format="name")]
-    columns += [printer_column(column) for column in version.get("additionalPrinterColumns") or []]
-    if len(columns) == 1:
-        columns.append(Column(name="Age", value=age, type="date"))
-    selectable = {
-        field["jsonPath"].lstrip("."): json_path(field["jsonPath"])
-        for field in version.get("selectableFields") or []
-    }
-    return Resource(
-        group=spec["group"],
-        version=version["name"],
-        storage_version=storage,
-        plural=names["plural"],
-        singular=names["singular"],
-        kind=names["kind"],
-        list_kind=names["listKind"],
-        namespaced=spec["scope"] == "Namespaced",
-        short_names=tuple(names.get("shortNames") or ()),
-        categories=tuple(names.get("categories") or ()),
-        schema=schema,
-        storage_schema=storage_schema,
-        columns=columns,
-        status="status" in subresources,
-        scale=scale,
-        custom=True,
-        generation=True,
-        unconditional_update=False,
-        deprecation=_deprecation(definition, version) if version.get("deprecated") else "",
-        validate=lambda new, _old: scale_errors(scale, new) if scale else (),
-        closing="deletionTimestamp" in definition["metadata"],
-        fields=lambda o: {name: str((find(o) or [""])[0]) for name, find in selectable.items()},
-    )
-
-
-def _deprecation(definition: dict[str, Any], version: dict[str, Any]) -> str:
-    group, kind = definition["spec"]["group"], definition["spec"]["names"]["kind"]
-    current = [v["name"] for v in _versions(definition) if v["served"] and not v.get("deprecated")]
-    newer = min(
-        (v for v in current if version_rank(v) < version_rank(version["name"])), key=version_rank, default=""
-    )
-    advice = f"; use {group}/{newer} {kind}" if newer else ""
-    return version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated{advice}"
-
-
-def _scale(source: dict[str, Any]) -> Scale:
-    def split(path: str) -> tuple[str, ...]:
-        return tuple(part for part in path.split(".") if part)
-
-    return Scale(
-        spec_replicas=split(source["specReplicasPath"]),
-        status_replicas=split(source["statusReplicasPath"]),
-        selector=split(source.get("labelSelectorPath", "")),
-    )

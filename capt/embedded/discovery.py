@@ -25,6 +25,9 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 _SUBRESOURCE_VERBS = ["get", "patch", "update"]
 
 
+_SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+
+
 def document(catalogue: Catalogue, parts: list[str]) -> dict[str, Any] | None:
     """The document at ``/version``, ``/api...`` or ``/apis...``, given as the parts of the path; None for other paths."""
     groups = catalogue.groups()
@@ -50,36 +53,29 @@ def _group(name: str, versions: list[str]) -> dict[str, Any]:
     return {"name": name, "versions": shown, "preferredVersion": shown[0]}
 
 
-def _resources(catalogue: Catalogue, group_name: str, version: str) -> dict[str, Any] | None:
-    served = [r for r in catalogue if r.group == group_name and r.version == version]
-    if not served:
-        return None
+def _served(catalogue: Catalogue, group: str, version: str) -> list[Resource]:
+    found = [r for r in catalogue if (r.group, r.version) == (group, version)]
+    return sorted(found, key=lambda r: r.plural)
+
+
+def _short_names(resource: Resource) -> dict[str, Any]:
+    named = {"shortNames": list(resource.short_names), "categories": list(resource.categories)}
+    return {word: names for word, names in named.items() if names}
+
+
+def _resources(catalogue: Catalogue, group: str, version: str) -> dict[str, Any] | None:
     listed: list[dict[str, Any]] = []
-    for resource in sorted(served, key=lambda r: r.plural):
-        entry: dict[str, Any] = {
-            "name": resource.plural,
-            "singularName": resource.singular,
-            "namespaced": resource.namespaced,
-            "kind": resource.kind,
-            "verbs": resource.verbs,
-        }
-        if resource.short_names:
-            entry["shortNames"] = list(resource.short_names)
-        if resource.categories:
-            entry["categories"] = list(resource.categories)
-        listed.append(entry)
+    for resource in _served(catalogue, group, version):
+        shown = {"namespaced": resource.namespaced, "kind": resource.kind}
+        names = {"name": resource.plural, "singularName": resource.singular}
+        listed.append({**names, **shown, "verbs": resource.verbs, **_short_names(resource)})
         for name in resource.subresources:
-            sub: dict[str, Any] = {"name": f"{resource.plural}/{name}", "singularName": ""}
-            sub |= {"namespaced": resource.namespaced, "kind": resource.kind, "verbs": _SUBRESOURCE_VERBS}
-            if name == "scale":
-                sub |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-            listed.append(sub)
-    return {
-        "kind": "APIResourceList",
-        **({"apiVersion": "v1"} if group_name else {}),
-        "groupVersion": served[0].api_version,
-        "resources": listed,
-    }
+            names = {"name": f"{resource.plural}/{name}", "singularName": ""}
+            kind = _SCALE if name == "scale" else {}
+            listed.append({**names, **shown, "verbs": _SUBRESOURCE_VERBS, **kind})
+    head = {"kind": "APIResourceList", **({"apiVersion": "v1"} if group else {})}
+    group_version = f"{group}/{version}" if group else version
+    return {**head, "groupVersion": group_version, "resources": listed} if listed else None
 
 
 def aggregated(catalogue: Catalogue, *, core: bool) -> dict[str, Any]:
@@ -91,46 +87,29 @@ def aggregated(catalogue: Catalogue, *, core: bool) -> dict[str, Any]:
                 {
                     "version": version,
                     "freshness": "Current",
-                    "resources": [
-                        _aggregated_resource(r)
-                        for r in sorted(catalogue, key=lambda r: r.plural)
-                        if (r.group, r.version) == (name, version)
-                    ],
+                    "resources": [_aggregated_resource(r) for r in _served(catalogue, name, version)],
                 }
                 for version in versions
             ]
-            metadata: dict[str, Any] = {"creationTimestamp": None} | ({"name": name} if name else {})
+            metadata = {"creationTimestamp": None, **({"name": name} if name else {})}
             items.append({"metadata": metadata, "versions": shown})
-    return {
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": items,
-    }
+    head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+    return {**head, "items": items}
 
 
 def _aggregated_resource(resource: Resource) -> dict[str, Any]:
-    served = (resource.group, resource.version) if resource.custom else ("", "")
-    kind = {"group": served[0], "version": served[1], "kind": resource.kind}
-    scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-    shown: dict[str, Any] = {
+    group, version = (resource.group, resource.version) if resource.custom else ("", "")
+    kind = {"group": group, "version": version, "kind": resource.kind}
+    subresources = [
+        {"subresource": s, "responseKind": _SCALE if s == "scale" else kind, "verbs": _SUBRESOURCE_VERBS}
+        for s in resource.subresources
+    ]
+    return {
         "resource": resource.plural,
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": resource.verbs,
+        **_short_names(resource),
+        **({"subresources": subresources} if subresources else {}),
     }
-    if resource.short_names:
-        shown["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        shown["categories"] = list(resource.categories)
-    if resource.subresources:
-        shown["subresources"] = [
-            {
-                "subresource": name,
-                "responseKind": scale if name == "scale" else kind,
-                "verbs": _SUBRESOURCE_VERBS,
-            }
-            for name in resource.subresources
-        ]
-    return shown

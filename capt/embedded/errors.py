@@ -99,30 +99,28 @@ class StatusError(Exception):
         self.code = code
         self.reason = reason
         self.metadata: dict[str, Any] = {}
-        self.details = None if details is None else dict(details)
-        self.headers = dict(headers or {})
+        self.details = details
+        self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
         """The ``Status`` object that the client gets."""
-        status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata}
-        status |= {"status": "Failure", "message": str(self)}
-        if self.reason:
-            status["reason"] = self.reason
-        if self.details is not None:
-            status["details"] = self.details
-        status["code"] = self.code
-        return status
+        told = {
+            "message": str(self),
+            "reason": self.reason or None,
+            "details": self.details,
+            "code": self.code,
+        }
+        return _status("Failure", **told, metadata=self.metadata)
 
 
 def success(details: Mapping[str, Any]) -> dict[str, Any]:
     """The ``Status`` object that a finished deletion answers with."""
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": dict(details),
-    }
+    return _status("Success", metadata={}, details=details)
+
+
+def _status(status: str, **rest: Any) -> dict[str, Any]:
+    told = {name: value for name, value in rest.items() if value is not None}
+    return {"kind": "Status", "apiVersion": "v1", "status": status, **told}
 
 
 def _named(group: str, kind: str, name: str) -> dict[str, Any]:
@@ -144,9 +142,11 @@ class PathNotFoundError(Exception):
     """Nothing is served at this path: the only answer that is no ``Status``."""
 
 
-def not_served() -> StatusError:
-    """The resource has nothing of that name."""
-    return StatusError(404, "NotFound", "the server could not find the requested resource", details={})
+def not_served(what: str = "") -> StatusError:
+    """There is nothing of that name; or ``what`` Kubernetes has there is left to a real API server."""
+    message = "the server could not find the requested resource"
+    message = f"{what} is not served by this API server, which is made for one machine" if what else message
+    return StatusError(404, "NotFound", message, details={})
 
 
 def already_exists(group: str, resource: str, name: str, *, deleting: bool) -> StatusError:
@@ -185,6 +185,11 @@ def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 
 
+def cannot_handle(kind: str, version: str, problem: str) -> StatusError:
+    """The body does not decode into the kind."""
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {problem}')
+
+
 def expired(message: str, *, continue_token: str = "") -> StatusError:
     """The version asked for lies before the window of history that is kept."""
     error = StatusError(410, "Expired", message)
@@ -195,10 +200,8 @@ def expired(message: str, *, continue_token: str = "") -> StatusError:
 
 def too_large_version(wanted: int, current: int) -> StatusError:
     """The version asked for lies in the future."""
-    details = {
-        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-        "retryAfterSeconds": 1,
-    }
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    details = {"causes": causes, "retryAfterSeconds": 1}
     message = f"Timeout: Too large resource version: {wanted}, current: {current}"
     return StatusError(504, "Timeout", message, details=details, headers={"Retry-After": "1"})
 
@@ -211,7 +214,5 @@ def method_not_allowed(*, custom: bool) -> StatusError:
 
 def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
     """The body is in a format that this resource does not take."""
-    message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(
-        accepted
-    )
-    return StatusError(415, "UnsupportedMediaType", message)
+    message = "the body of the request was in an unknown format - accepted media types include: "
+    return StatusError(415, "UnsupportedMediaType", message + ", ".join(accepted))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from capt.embedded.audit import RequestInfo
+from capt.embedded.errors import StatusError
+
+# Where the API's reason is not HTTP's phrase.
+_REASONS = {410: "Expired", 500: "InternalError", 504: "Timeout"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +97,28 @@ class Faults:
                         self.remove(fault)
                 return fault.action
         return None
+
+
+class DropConnectionError(Exception):
+    """A fault wants the connection closed instead of an answer."""
+
+
+async def meet(action: Action | None) -> None:
+    """Do what a fault does before the request is served.
+
+    Raises:
+        DropConnectionError: No answer at all.
+        StatusError: This answer.
+    """
+    match action:
+        case Answer(code=code, retry_after=retry_after):
+            headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+            details = None if retry_after is None else {"retryAfterSeconds": retry_after}
+            reason = _REASONS.get(code) or HTTPStatus(code).phrase.title().replace(" ", "")
+            raise StatusError(code, reason, f"injected fault: {code}", details=details, headers=headers)
+        case Delay(seconds=seconds):
+            await asyncio.sleep(seconds)
+        case Hang():
+            await asyncio.Event().wait()
+        case DropBefore():
+            raise DropConnectionError

@@ -40,15 +40,9 @@ class Selection:
         Raises:
             StatusError: 400 for a malformed selector or an unknown field.
         """
-        sample = {"metadata": {}, "status": {}, "type": ""}
-        return cls(
-            resource=resource,
-            namespace=namespace,
-            labels=label_selector(options.label_selector),
-            fields=tuple(
-                field_selector(options.field_selector, resource.fields(sample), custom=resource.custom)
-            ),
-        )
+        fields = field_selector(options.field_selector, resource.fields, custom=resource.custom)
+        labels = label_selector(options.label_selector)
+        return cls(resource=resource, namespace=namespace, labels=labels, fields=tuple(fields))
 
     @property
     def everything(self) -> bool:
@@ -64,19 +58,12 @@ class Selection:
         return not self.fields or self._fields_hold(stored)
 
     def _fields_hold(self, stored: Stored) -> bool:
-        values: dict[str, str] | None = None
-        for name, equal, wanted in self.fields:
-            if name == "metadata.name":
-                actual = stored.key.name
-            elif name == "metadata.namespace":
-                actual = stored.key.namespace
-            else:
-                if values is None:
-                    values = self.resource.fields(self.resource.decode(stored))
-                actual = values.get(name, "")
-            if (actual == wanted) is not equal:
-                return False
-        return True
+        known = {"metadata.name": stored.key.name, "metadata.namespace": stored.key.namespace}
+        content = self.resource.decode(stored) if any(name not in known for name, *_ in self.fields) else {}
+        return all(
+            ((known[name] if name in known else self.resource.fields[name](content)) == wanted) is equal
+            for name, equal, wanted in self.fields
+        )
 
     def filter(self, objects: Iterable[Stored]) -> list[Stored]:
         """The objects that belong to the selection."""
@@ -109,6 +96,8 @@ def list_page(collection: Collection, selection: Selection, options: ListOptions
             raise expired(_INCONSISTENT, continue_token=_token(-1, start))
     elif options.match == "Exact" and options.revision is not None:
         at = options.revision
+        if at < collection.oldest:
+            raise expired("The resourceVersion for the provided list is too old.")
     present = at == revision
     objects = collection.select(selection.namespace) if present else collection.at(at, selection.namespace)
     if start is not None:

@@ -19,25 +19,22 @@ _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 _TOTAL_ANNOTATIONS = 256 * 1024
 
+_NOTE = "regex used for validation is"
 _SUBDOMAIN_TEXT = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and"
-    " end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
-    r" '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    f" end with an alphanumeric character (e.g. 'example.com', {_NOTE} '{_SUBDOMAIN}')"
 )
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with"
-    " an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is"
-    " '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    f" an alphanumeric character (e.g. 'my-name',  or '123-abc', {_NOTE} '{_LABEL}')"
 )
 _QUALIFIED_TEXT = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
-    " character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is"
-    " '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
+    f" character (e.g. 'MyName',  or 'my.name',  or '123-abc', {_NOTE} '{_QUALIFIED}')"
 )
 _VALUE_TEXT = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and"
-    " end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is"
-    " '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    f" end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', {_NOTE} '{_VALUE}')"
 )
 
 
@@ -77,16 +74,10 @@ def begin(metadata: dict[str, Any], namespace: str, *, generation: bool) -> None
 
 def restore(metadata: dict[str, Any], old: dict[str, Any]) -> None:
     """Put back what an update may not change and what it may leave out."""
-    for name in ("generation", "creationTimestamp"):
-        if name in old:
-            metadata[name] = old[name]
-        else:
+    for name in ("generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        if metadata.get(name) is None or not name.startswith("deletion"):
             metadata.pop(name, None)
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
-        if metadata.get(name) is None:
-            metadata.pop(name, None)
-            if name in old:
-                metadata[name] = old[name]
+            metadata |= {name: old[name]} if name in old else {}
     metadata.setdefault("uid", old["uid"])
     metadata["resourceVersion"] = old["resourceVersion"]
     tidy(metadata)
@@ -116,20 +107,17 @@ def is_label(text: str) -> bool:
 def validate_new(metadata: dict[str, Any], *, label_name: bool) -> Iterator[FieldError]:
     """What is wrong with a new object's metadata. ``label_name``: the name is a DNS label, else a subdomain."""
     name, base = metadata.get("name", ""), (metadata.get("generateName") or "").rstrip("-")
+    pattern, text, longest = (_LABEL, _LABEL_TEXT, 63) if label_name else (_SUBDOMAIN, _SUBDOMAIN_TEXT, 253)
     if base and not re.fullmatch(_SUBDOMAIN, base):
         yield invalid("metadata.generateName", metadata["generateName"], _SUBDOMAIN_TEXT)
     if not name:
         yield required("metadata.name", "name or generateName is required")
     elif label_name and "." in name:
         yield invalid("metadata.name", name, "must not contain dots")
-    elif label_name and not re.fullmatch(_LABEL, name):
-        yield invalid("metadata.name", name, _LABEL_TEXT)
-    elif label_name and len(name) > 63:
-        yield invalid("metadata.name", name, "must be no more than 63 characters")
-    elif not re.fullmatch(_SUBDOMAIN, name):
-        yield invalid("metadata.name", name, _SUBDOMAIN_TEXT)
-    elif len(name) > 253:
-        yield invalid("metadata.name", name, "must be no more than 253 characters")
+    elif not re.fullmatch(pattern, name):
+        yield invalid("metadata.name", name, text)
+    elif len(name) > longest:
+        yield invalid("metadata.name", name, f"must be no more than {longest} characters")
     yield from _validate_maps(metadata)
     yield from _validate_owners(metadata.get("ownerReferences") or [])
 
@@ -144,41 +132,42 @@ def validate_change(metadata: dict[str, Any], old: dict[str, Any]) -> Iterator[F
         added = [finalizer for finalizer in metadata.get("finalizers") or [] if finalizer not in kept]
         if added:
             names = ", ".join(go_quote(finalizer) for finalizer in added)
-            yield forbidden_field(
-                "metadata.finalizers",
-                "no new finalizers can be added if the object is being deleted, found new finalizers"
-                f" []string{{{names}}}",
-            )
+            text = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            yield forbidden_field("metadata.finalizers", f"{text} []string{{{names}}}")
     yield from _validate_maps(metadata)
     yield from _validate_owners(metadata.get("ownerReferences") or [])
 
 
-def unqualified_finalizers(metadata: dict[str, Any]) -> Iterator[FieldError]:
-    """Finalizers that a built-in kind does not take: neither the system's own nor qualified by a domain."""
+def unqualified_finalizers(metadata: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """Finalizers that are neither the system's own nor qualified by a domain."""
     for index, finalizer in enumerate(metadata.get("finalizers") or []):
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
-            text = "name is neither a standard finalizer name nor is it fully qualified"
-            yield invalid(f"metadata.finalizers[{index}]", finalizer, text)
+            yield index, finalizer
+
+
+def finalizer_errors(metadata: dict[str, Any]) -> Iterator[FieldError]:
+    """Unqualified finalizers, which a built-in kind does not take."""
+    text = "name is neither a standard finalizer name nor is it fully qualified"
+    for index, finalizer in unqualified_finalizers(metadata):
+        yield invalid(f"metadata.finalizers[{index}]", finalizer, text)
 
 
 def finalizer_warnings(metadata: dict[str, Any]) -> Iterator[str]:
     """Warnings for finalizers that anyone might use by accident."""
-    for finalizer in metadata.get("finalizers") or []:
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
-            yield (
-                f"metadata.finalizers: {go_quote(finalizer)}: prefer a domain-qualified finalizer name to avoid"
-                " accidental conflicts with other finalizer writers"
-            )
+    advice = (
+        "prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
+    )
+    return (
+        f"metadata.finalizers: {go_quote(name)}: {advice}" for _, name in unqualified_finalizers(metadata)
+    )
 
 
 def qualified_name_problems(key: str) -> Iterator[str]:
     """What is wrong with a label key, annotation key or finalizer."""
     prefix, slash, name = key.partition("/") if "/" in key else ("", "", key)
     if "/" in name:
-        yield (
-            f"a valid label key {_QUALIFIED_TEXT.removeprefix('name part ')} with an optional DNS subdomain prefix and '/'"
-            " (e.g. 'example.com/MyName')"
-        )
+        hint = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        yield f"a valid label key {_QUALIFIED_TEXT} {hint}"
         return
     if slash and not prefix:
         yield "prefix part must be non-empty"
@@ -189,7 +178,7 @@ def qualified_name_problems(key: str) -> Iterator[str]:
     elif len(name) > 63:
         yield "name part must be no more than 63 bytes"
     if not re.fullmatch(_QUALIFIED, name):
-        yield _QUALIFIED_TEXT
+        yield f"name part {_QUALIFIED_TEXT}"
 
 
 def label_value_problems(value: str) -> Iterator[str]:
@@ -219,18 +208,12 @@ def _validate_maps(metadata: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _validate_owners(owners: list[dict[str, Any]]) -> Iterator[FieldError]:
-    controllers = []
     for owner in owners:
         for name in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(name):
                 text = "version must not be empty" if name == "apiVersion" else "must not be empty"
                 yield invalid(f"metadata.ownerReferences.{name}", "", text)
-        if owner.get("controller"):
-            controllers.append(owner)
+    controllers = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
-        first, second = (f"{owner.get('kind')}/{owner.get('name')}" for owner in controllers[:2])
-        yield invalid(
-            "metadata.ownerReferences",
-            owners,
-            f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}',
-        )
+        text = 'Only one reference can have Controller set to true. Found "true" in references for'
+        yield invalid("metadata.ownerReferences", owners, f"{text} {' and '.join(controllers[:2])}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 from capt.embedded.errors import StatusError, bad_request
+from capt.embedded.resource import Resource
 from capt.embedded.schema import Schema
 
 JSON_PATCH = "application/json-patch+json"
@@ -12,12 +15,43 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
-_DELETE_FROM, _ORDER, _RETAIN, _DIRECTIVE = (
-    "$deleteFromPrimitiveList/",
-    "$setElementOrder/",
-    "$retainKeys",
-    "$patch",
-)
+_DELETE_FROM, _ORDER = "$deleteFromPrimitiveList/", "$setElementOrder/"
+_DIRECTIVE, _RETAIN = "$patch", "$retainKeys"
+
+
+def accepted_by(resource: Resource) -> list[str]:
+    """The patch formats that a resource takes."""
+    return [JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,))]
+
+
+def mutation(form: str, patch: Any, schema: Schema | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What a patch does to an object; the schema knows the merge keys of lists.
+
+    Raises:
+        StatusError: 400 for a malformed patch; from the function, 400 or 422 when it does not apply.
+    """
+    if form == JSON_PATCH:
+        if not isinstance(patch, list) or not all(isinstance(each, dict) for each in patch):
+            into = "[]handlers.jsonPatchOp"
+            raise bad_request(
+                f"error decoding patch: json: cannot unmarshal object into Go value of type {into}"
+            )
+    elif not isinstance(patch, dict):
+        prefix = "error decoding patch: " if form == MERGE_PATCH else ""
+        raise bad_request(
+            f"{prefix}json: cannot unmarshal array into Go value of type map[string]interface {{}}"
+        )
+
+    def mutate(content: dict[str, Any]) -> dict[str, Any]:
+        if form == STRATEGIC_PATCH:
+            patched = strategic(schema, content, patch)
+        else:
+            patched = json_patch(content, patch) if form == JSON_PATCH else merge(content, patch)
+        if not isinstance(patched, dict):
+            raise bad_request("the patched object is no object")
+        return patched
+
+    return mutate
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -37,20 +71,20 @@ def strategic(schema: Schema | None, target: Any, patch: Any) -> Any:
     """``target`` after a strategic merge patch: lists with a merge key are merged item by item.
 
     Raises:
-        StatusError: 400 for an unknown ``$patch`` directive or a list item without its merge key.
+        StatusError: 500 for an unknown ``$patch`` directive, as the API server has it; 400 for a list item without its
+            merge key.
     """
     if not isinstance(patch, dict):
         return patch
+    directive = patch.get(_DIRECTIVE, "merge")
+    if directive == "replace":
+        return {name: value for name, value in patch.items() if name != _DIRECTIVE}
+    if directive == "delete":
+        return {}
+    if directive != "merge":
+        text = f"unknown patch type: {directive} in map: map[{_DIRECTIVE}:{directive}]"
+        raise StatusError(500, "", text)
     result = dict(target) if isinstance(target, dict) else {}
-    match patch.get(_DIRECTIVE):
-        case "replace":
-            return {name: value for name, value in patch.items() if name != _DIRECTIVE}
-        case "delete":
-            return {}
-        case None | "merge":
-            pass
-        case other:
-            raise StatusError(500, "", f"unknown patch type: {other} in map: map[{_DIRECTIVE}:{other}]")
     if isinstance(kept := patch.get(_RETAIN), list):
         result = {name: value for name, value in result.items() if name in kept}
     for name, value in patch.items():
@@ -63,80 +97,63 @@ def strategic(schema: Schema | None, target: Any, patch: Any) -> Any:
             result.pop(name, None)
         else:
             child = (schema.properties.get(name) or schema.additional) if schema else None
-            if isinstance(value, list):
-                result[name] = _merge_list(child, result.get(name), value)
-            else:
-                result[name] = strategic(child, result.get(name), value)
+            merge_values = _merge_lists if isinstance(value, list) else strategic
+            result[name] = merge_values(child, result.get(name), value)
     return result
 
 
-def _merge_list(schema: Schema | None, target: Any, patch: list[Any]) -> list[Any]:
-    if schema is None or not isinstance(target, list):
-        return _without_directives(patch)
-    if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
-        return _without_directives(patch)
-    if not schema.merge_key:
-        if schema.merges:  # what the patch names comes first
-            return patch + [item for item in target if item not in patch]
-        return patch
-    key, result = schema.merge_key, list(target)
+def _merge_lists(schema: Schema | None, target: Any, patch: list[Any]) -> list[Any]:
+    directives = [item[_DIRECTIVE] for item in patch if isinstance(item, dict) and _DIRECTIVE in item]
+    if schema is None or not isinstance(target, list) or "replace" in directives:
+        return [item for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
+    key = schema.merge_key
+    if not key:  # of a set, what the patch names comes first
+        return patch + [item for item in target if item not in patch] if schema.merges else patch
+    result = {item.get(key): item for item in target}
     for item in patch:
         if not isinstance(item, dict) or key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {key}")
-        index = next((i for i, known in enumerate(result) if known.get(key) == item[key]), None)
         if item.get(_DIRECTIVE) == "delete":
-            if index is not None:
-                del result[index]
-        elif index is None:
-            result.append(strategic(schema.items, {}, item))
+            result.pop(item[key], None)
         else:
-            result[index] = strategic(schema.items, result[index], item)
-    return result
+            result[item[key]] = strategic(schema.items, result.get(item[key]), item)
+    return list(result.values())
 
 
-def _without_directives(patch: list[Any]) -> list[Any]:
-    return [item for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
-
-
-def json_patch(target: Any, operations: Any) -> Any:
+def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
     """``target`` after a JSON patch, changed in place.
 
     Raises:
-        StatusError: 400 for a malformed patch, 422 when it does not apply.
+        StatusError: 422 when it does not apply.
     """
-    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
-        )
     for operation in operations:
         try:
             target = _operate(target, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError) as error:
             text = "the server rejected our request due to an error in our request"
             raise StatusError(422, "Invalid", text, details={}) from error
     return target
 
 
 def _operate(target: Any, operation: dict[str, Any]) -> Any:
-    path = _pointer(operation["path"])
-    match operation["op"]:
-        case "add":
-            return _add(target, path, operation["value"])
-        case "replace":
-            return _replace(target, path, operation["value"]) if path else operation["value"]
+    action, path = operation["op"], _pointer(operation["path"])
+    match action:
+        case "add" | "replace":
+            return _put(target, path, operation["value"], insert=action == "add")
         case "remove":
-            return _remove(target, path)[0]
-        case "move":
-            target, value = _remove(target, _pointer(operation["from"]))
-            return _add(target, path, value)
-        case "copy":
-            return _add(target, path, merge(None, _get(target, _pointer(operation["from"]))))
+            _at(target, path[:-1]).pop(_step(_at(target, path[:-1]), path[-1]))
+        case "move" | "copy":
+            source = _pointer(operation["from"])
+            value = _at(target, source)
+            if action == "move":
+                _at(target, source[:-1]).pop(_step(_at(target, source[:-1]), source[-1]))
+            return _put(target, path, value if action == "move" else copy.deepcopy(value), insert=True)
         case "test":
-            if _get(target, path) != operation["value"]:
+            if _at(target, path) != operation["value"]:
                 raise ValueError(f"testing value {operation['path']} failed")
-            return target
         case other:
             raise ValueError(f"unexpected kind: {other}")
+    return target
 
 
 def _pointer(text: str) -> list[str]:
@@ -145,35 +162,26 @@ def _pointer(text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
-def _get(target: Any, path: list[str]) -> Any:
+def _step(parent: Any, part: str) -> Any:
+    return int(part) if isinstance(parent, list) else part
+
+
+def _at(target: Any, path: list[str]) -> Any:
     for part in path:
-        target = target[int(part)] if isinstance(target, list) else target[part]
+        target = target[_step(target, part)]
     return target
 
 
-def _add(target: Any, path: list[str], value: Any) -> Any:
+def _put(target: Any, path: list[str], value: Any, *, insert: bool) -> Any:
+    """Replacing a field that is not there yet is no error to the API server."""
     if not path:
         return value
-    parent, last = _get(target, path[:-1]), path[-1]
-    if isinstance(parent, list):
+    parent, last = _at(target, path[:-1]), path[-1]
+    if isinstance(parent, list) and insert:
         index = len(parent) if last == "-" else int(last)
         if not 0 <= index <= len(parent):
             raise IndexError(f"unable to access invalid index: {last}")
         parent.insert(index, value)
     else:
-        parent[last] = value
+        parent[_step(parent, last)] = value
     return target
-
-
-def _replace(target: Any, path: list[str], value: Any) -> Any:
-    parent, last = _get(target, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        parent[int(last)] = value
-    else:
-        parent[last] = value  # a field that is not there yet is no error to the API server
-    return target
-
-
-def _remove(target: Any, path: list[str]) -> tuple[Any, Any]:
-    parent, last = _get(target, path[:-1]), path[-1]
-    return target, parent.pop(int(last)) if isinstance(parent, list) else parent.pop(last)

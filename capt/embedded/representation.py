@@ -11,7 +11,6 @@ import msgspec
 from capt.embedded.errors import StatusError
 from capt.embedded.resource import Resource
 from capt.embedded.store import Stored
-from capt.embedded.tables import definitions
 
 _CHUNK = 100  # objects encoded in one go; between chunks others have their turn
 _META = "meta.k8s.io/v1"
@@ -46,32 +45,29 @@ class Representation:
     form: str = "object"
     include: str = "Metadata"
 
-    def one(self, stored: Stored) -> bytes:
-        """A single object."""
+    def one(self, stored: Stored, *, columns: bool = True) -> bytes:
+        """A single object; ``columns`` says whether a table defines its columns."""
         if self.form == "object":
             return self.resource.encode(stored)
         if self.form == "metadata":
             return self._partial(self.resource.decode(stored))
-        return b"".join(self.many([stored], {"resourceVersion": str(stored.revision)}))
+        return b"".join(self.many([stored], {"resourceVersion": str(stored.revision)}, columns=columns))
 
-    def many(self, objects: Sequence[Stored], metadata: dict[str, Any]) -> Iterator[bytes]:
+    def many(
+        self, objects: Sequence[Stored], metadata: dict[str, Any], *, columns: bool = True
+    ) -> Iterator[bytes]:
         """A list, in pieces."""
-        resource = self.resource
+        resource, name = self.resource, "items"
         if self.form == "table":
             head: dict[str, Any] = {"kind": "Table", "apiVersion": _META, "metadata": metadata}
-            head["columnDefinitions"] = definitions(resource.columns)
-            name = b"rows"
+            head["columnDefinitions"] = [c.definition for c in resource.columns] if columns else None
+            name = "rows"
+        elif self.form == "metadata":
+            head = {"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata}
         else:
-            partial = self.form == "metadata"
-            if resource.custom and not partial:
-                metadata = {"continue": "", **metadata}
-            head = {
-                "kind": "PartialObjectMetadataList" if partial else resource.list_kind,
-                "apiVersion": _META if partial else resource.api_version,
-                "metadata": metadata,
-            }
-            name = b"items"
-        yield msgspec.json.encode(head)[:-1] + b',"' + name + b'":['
+            metadata = {"continue": "", **metadata} if resource.custom else metadata
+            head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
+        yield msgspec.json.encode(head)[:-1] + f',"{name}":['.encode()
         for start in range(0, len(objects), _CHUNK):
             part = b",".join(self._item(stored) for stored in objects[start : start + _CHUNK])
             yield (b"," if start else b"") + part
@@ -79,20 +75,7 @@ class Representation:
 
     def event(self, kind: str, stored: Stored, *, first: bool = False) -> bytes:
         """A line of a watch; only the first table of a stream defines the columns."""
-        if self.form == "table":
-            columns = definitions(self.resource.columns) if first else None
-            head = msgspec.json.encode(
-                {
-                    "kind": "Table",
-                    "apiVersion": _META,
-                    "metadata": {"resourceVersion": str(stored.revision)},
-                    "columnDefinitions": columns,
-                }
-            )
-            shown = head[:-1] + b',"rows":[' + self._item(stored) + b"]}"
-        else:
-            shown = self.one(stored)
-        return b'{"type":"' + kind.encode() + b'","object":' + shown + b"}\n"
+        return b'{"type":"' + kind.encode() + b'","object":' + self.one(stored, columns=first) + b"}\n"
 
     def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
         """A line that says how far the stream has come."""

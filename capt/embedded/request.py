@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from capt.embedded.audit import RequestInfo
 from capt.embedded.errors import (
+    FieldError,
     StatusError,
     bad_request,
     forbidden_field,
@@ -16,7 +18,12 @@ from capt.embedded.errors import (
     unprocessable,
 )
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_RESOURCE_PATH = re.compile(
+    r"/+(?:api|apis/+(?P<group>[^/]+))/+(?P<version>[^/]+)"
+    r"(?:/+namespaces/+(?P<namespace>[^/]+)(?=/+[^/])(?!/+(?:status|finalize)/*$))?"
+    r"/+(?P<resource>[^/]+)(?:/+(?P<name>[^/]+)(?:/+(?P<subresource>[^/]+))?)?/*"
+)
+_MATCH = "resourceVersionMatch"
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
@@ -27,38 +34,19 @@ def is_true(value: str) -> bool:
 
 def read_info(method: str, path: str, query: Mapping[str, str], user_agent: str) -> RequestInfo:
     """What the request is about; for paths that are no resources only verb and path are set."""
-    parts = [part for part in path.split("/") if part]
-    plain = RequestInfo(user_agent=user_agent, verb=method.lower(), path=path)
-    if len(parts) > 2 and parts[0] == "api":
-        group, version, parts = "", parts[1], parts[2:]
-    elif len(parts) > 3 and parts[0] == "apis":
-        group, version, parts = parts[1], parts[2], parts[3:]
-    else:
-        return plain
-    namespace = ""
-    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
-        namespace, parts = parts[1], parts[2:]
-    if len(parts) > 3:
-        return plain
-    name = parts[1] if len(parts) > 1 else ""
-    if method in ("GET", "HEAD"):
-        watching = not name and "watch" in query and is_true(query["watch"])
-        verb = "get" if name else "watch" if watching else "list"
-    elif method == "DELETE":
-        verb = "delete" if name else "deletecollection"
-    else:
-        verb = _VERBS.get(method, method.lower())
-    return RequestInfo(
-        user_agent=user_agent,
-        verb=verb,
-        path=path,
-        group=group,
-        version=version,
-        resource=parts[0],
-        subresource=parts[2] if len(parts) > 2 else "",
-        namespace=namespace,
-        name=name,
-    )
+    found = _RESOURCE_PATH.fullmatch(path)
+    if not found:
+        return RequestInfo(user_agent=user_agent, verb=method.lower(), path=path)
+    names = found.groupdict("")
+    watching = not names["name"] and is_true(query.get("watch", "0"))
+    verb = {
+        "GET": "get" if names["name"] else "watch" if watching else "list",
+        "POST": "create",
+        "PUT": "update",
+        "PATCH": "patch",
+        "DELETE": "delete" if names["name"] else "deletecollection",
+    }.get("GET" if method == "HEAD" else method, method.lower())
+    return RequestInfo(user_agent=user_agent, verb=verb, path=path, **names)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,12 +68,10 @@ class WriteOptions:
         """
         dry_run = query.get("dryRun", dry_run) or ""
         if dry_run not in ("", "All"):
-            error = not_supported("dryRun", [dry_run], ["All"])
-            raise unprocessable("meta.k8s.io", kind, "", [error])
+            raise _refused(kind, not_supported("dryRun", [dry_run], ["All"]))
         wanted = query.get("fieldValidation") or "Warn"
         if wanted not in _VALIDATIONS:
-            error = not_supported("fieldValidation", wanted, _VALIDATIONS)
-            raise unprocessable("meta.k8s.io", kind, "", [error])
+            raise _refused(kind, not_supported("fieldValidation", wanted, _VALIDATIONS))
         return cls(field_validation=wanted, dry_run=bool(dry_run), warnings=warnings)
 
 
@@ -107,13 +93,11 @@ class DeleteOptions:
         policy = body.get("propagationPolicy") or query.get("propagationPolicy") or ""
         orphan = body.get("orphanDependents")
         if policy not in ("", "Background", "Foreground", "Orphan"):
-            error = not_supported("propagationPolicy", policy, ["Foreground", "Background", "Orphan", "nil"])
-            raise unprocessable("meta.k8s.io", "DeleteOptions", "", [error])
+            allowed = ["Foreground", "Background", "Orphan", "nil"]
+            raise _refused("DeleteOptions", not_supported("propagationPolicy", policy, allowed))
         if policy and orphan is not None:
-            error = invalid(
-                "propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"
-            )
-            raise unprocessable("meta.k8s.io", "DeleteOptions", "", [error])
+            text = "orphanDependents and deletionPropagation cannot be both set"
+            raise _refused("DeleteOptions", invalid("propagationPolicy", policy, text))
         if orphan is not None:
             policy = "Orphan" if orphan else "Background"
         preconditions = body.get("preconditions") or {}
@@ -167,35 +151,39 @@ class ListOptions:
             initial_events=None if initial is None else is_true(initial),
             timeout=float(numbers["timeoutSeconds"]) or None,
         )
-        if problem := options.problem(watch=watch):
-            raise problem
+        if errors := options.errors_of_watch() if watch else options.errors_of_list():
+            raise _refused("ListOptions", *errors)
         return options
 
-    def problem(self, *, watch: bool) -> StatusError | None:
-        """The refusal of a combination that means nothing, if it is one."""
-        match_field, errors = "resourceVersionMatch", []
-        if watch:
-            if self.initial_events is not None and self.match != "NotOlderThan":
-                text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-                errors.append(forbidden_field(match_field, text))
-            elif self.initial_events is None and self.match:
-                text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-                errors.append(forbidden_field(match_field, text))
-            if self.match not in ("", "NotOlderThan"):
-                errors.append(not_supported(match_field, self.match, ["NotOlderThan"]))
-        else:
-            if self.initial_events is not None:
-                text = "sendInitialEvents is forbidden for list"
-                errors.append(forbidden_field("sendInitialEvents", text))
-            if self.match and self.revision is None:
-                text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-                errors.append(forbidden_field(match_field, text))
-            elif self.match and self.continue_token:
-                text = "resourceVersionMatch is forbidden when continue is provided"
-                errors.append(forbidden_field(match_field, text))
-            elif self.match not in ("", "Exact", "NotOlderThan"):
-                errors.append(not_supported(match_field, self.match, ["Exact", "NotOlderThan", ""]))
-            elif self.match == "Exact" and self.revision == 0:
-                text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-                errors.append(forbidden_field(match_field, text))
-        return unprocessable("meta.k8s.io", "ListOptions", "", errors) if errors else None
+    def errors_of_watch(self) -> list[FieldError]:
+        """What means nothing for a watch."""
+        errors = []
+        if self.initial_events is not None and self.match != "NotOlderThan":
+            text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            errors.append(forbidden_field(_MATCH, text))
+        elif self.initial_events is None and self.match:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            errors.append(forbidden_field(_MATCH, text))
+        if self.match not in ("", "NotOlderThan"):
+            errors.append(not_supported(_MATCH, self.match, ["NotOlderThan"]))
+        return errors
+
+    def errors_of_list(self) -> list[FieldError]:
+        """What means nothing for a list."""
+        errors = []
+        if self.initial_events is not None:
+            errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+        text = ""
+        if self.match and self.revision is None:
+            text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        elif self.match and self.continue_token:
+            text = "resourceVersionMatch is forbidden when continue is provided"
+        elif self.match not in ("", "Exact", "NotOlderThan"):
+            errors.append(not_supported(_MATCH, self.match, ["Exact", "NotOlderThan", ""]))
+        elif self.match == "Exact" and self.revision == 0:
+            text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        return errors + ([forbidden_field(_MATCH, text)] if text else [])
+
+
+def _refused(kind: str, *errors: FieldError) -> StatusError:
+    return unprocessable("meta.k8s.io", kind, "", errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,37 +15,21 @@ from capt.embedded.store import Stored
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table that ``kubectl get`` shows. ``value`` turns an object into the cell."""
+    """A column of the table that ``kubectl get`` shows: its definition, and what turns an object into the cell."""
 
-    name: str
+    definition: Mapping[str, Any]
     value: Callable[[dict[str, Any]], Any]
-    type: str = "string"
-    format: str = ""
-    description: str = ""
-    priority: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Scale:
     """Where the scale subresource finds its values (dotted paths without the leading dot)."""
 
     spec_replicas: tuple[str, ...]
     status_replicas: tuple[str, ...]
     selector: tuple[str, ...] = ()
-
-
-def _nothing(_new: dict[str, Any], _old: dict[str, Any] | None) -> None:
-    return None
-
-
-def _valid(_new: dict[str, Any], _old: dict[str, Any] | None) -> Iterable[FieldError]:
-    return ()
-
-
-def _no_fields(_object: dict[str, Any]) -> dict[str, str]:
-    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +45,8 @@ class Resource:
         generation: The server counts changes of the desired state, as it does for custom resources.
         closing: The definition is being deleted: no new objects.
         terminate: Marks an object whose deletion is more work, done by the collector, in place.
+        id: Name of the collection in the store: ``plural.group``.
+        head: The opening of an encoded object, up to what the store keeps.
     """
 
     group: str
@@ -85,14 +71,16 @@ class Resource:
     closing: bool = False
     terminate: Callable[[dict[str, Any]], None] | None = None
     deprecation: str = ""
-    prepare: Callable[[dict[str, Any], dict[str, Any] | None], None] = _nothing
-    validate: Callable[[dict[str, Any], dict[str, Any] | None], Iterable[FieldError]] = _valid
-    fields: Callable[[dict[str, Any]], dict[str, str]] = _no_fields
+    prepare: Callable[[dict[str, Any], dict[str, Any] | None], None] = lambda _new, _old: None
+    validate: Callable[[dict[str, Any], dict[str, Any] | None], Iterable[FieldError]] = lambda _new, _old: ()
+    fields: Mapping[str, Callable[[dict[str, Any]], str]] = field(default_factory=dict)
+    id: str = field(init=False)
+    head: bytes = field(init=False)
 
-    @property
-    def id(self) -> str:
-        """Name of the collection in the store: ``plural.group``."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
+    def __post_init__(self) -> None:
+        kind = msgspec.json.encode({"apiVersion": self.api_version, "kind": self.kind})
+        object.__setattr__(self, "head", kind[:-1] + b",")
+        object.__setattr__(self, "id", f"{self.plural}.{self.group}" if self.group else self.plural)
 
     @property
     def api_version(self) -> str:
@@ -116,11 +104,6 @@ class Resource:
         """The subresources that are served."""
         return (*(("status",) if self.status else ()), *(("scale",) if self.scale else ()))
 
-    def head(self) -> bytes:
-        """The opening of an encoded object, up to what the store keeps."""
-        kind = msgspec.json.encode({"apiVersion": self.api_version, "kind": self.kind})
-        return kind[:-1] + b","
-
     def view(self, stored: Stored) -> bytes:
         """The object's JSON at this version, without ``apiVersion`` and ``kind``.
 
@@ -140,7 +123,7 @@ class Resource:
 
     def encode(self, stored: Stored) -> bytes:
         """The whole object's JSON at this version."""
-        return self.head() + self.view(stored)[1:]
+        return self.head + self.view(stored)[1:]
 
     def decode(self, stored: Stored) -> dict[str, Any]:
         """The whole object at this version, as a fresh dict."""

@@ -6,11 +6,13 @@ schemas of the same form, so they are served by the same code.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from capt.embedded.assets import kinds
 from capt.embedded.cel import Rule, escape_identifier
 from capt.embedded.formats import decode_base64, fits
 
@@ -18,47 +20,13 @@ _TOKENS = itertools.count()
 _MISSING = object()
 _EMBEDDED = ("apiVersion", "kind", "metadata")
 
-METADATA_FIELDS: Mapping[str, Any] = {
-    "name": {"type": "string"},
-    "generateName": {"type": "string"},
-    "namespace": {"type": "string"},
-    "selfLink": {"type": "string"},
-    "uid": {"type": "string"},
-    "resourceVersion": {"type": "string"},
-    "generation": {"type": "integer", "format": "int64"},
-    "creationTimestamp": {"type": "string", "format": "date-time", "nullable": True},
-    "deletionTimestamp": {"type": "string", "format": "date-time", "nullable": True},
-    "deletionGracePeriodSeconds": {"type": "integer", "format": "int64", "nullable": True},
-    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-    "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-    "finalizers": {
-        "type": "array",
-        "items": {"type": "string"},
-        "x-kubernetes-patch-strategy": "merge",
-    },
-    "ownerReferences": {
-        "type": "array",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["uid"],
-        "x-kubernetes-patch-strategy": "merge",
-        "x-kubernetes-patch-merge-key": "uid",
-        "items": {
-            "type": "object",
-            "properties": {
-                "apiVersion": {"type": "string"},
-                "kind": {"type": "string"},
-                "name": {"type": "string"},
-                "uid": {"type": "string"},
-                "controller": {"type": "boolean"},
-                "blockOwnerDeletion": {"type": "boolean"},
-            },
-        },
-    },
-    "managedFields": {
-        "type": "array",
-        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-    },
-}
+
+@functools.cache
+def _identity() -> dict[str, Schema]:
+    """The properties that every whole object has."""
+    text = {"type": "string"}
+    sources = {"apiVersion": text, "kind": text, "metadata": kinds()["objectMeta"]}
+    return {name: Schema(source) for name, source in sources.items()}
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -93,17 +61,10 @@ class Schema:
         self.embedded = bool(get("x-kubernetes-embedded-resource"))
         self.nullable = bool(get("nullable"))
         self.default_value = get("default", _MISSING)
-        self.properties = {
-            name: Schema(node, spine=spine) for name, node in (get("properties") or {}).items()
-        }
-        if root:
-            known = {"type": "object", "properties": METADATA_FIELDS}
-            extra: dict[str, Any] = {
-                "apiVersion": {"type": "string"},
-                "kind": {"type": "string"},
-                "metadata": known,
-            }
-            self.properties |= {name: Schema(node) for name, node in extra.items()}
+        own = {name: Schema(node, spine=spine) for name, node in (get("properties") or {}).items()}
+        self.properties = (
+            {**_identity(), **{n: s for n, s in own.items() if n not in _EMBEDDED}} if root else own
+        )
         additional = get("additionalProperties")
         self.additional = Schema(additional, spine=spine) if isinstance(additional, Mapping) else None
         self.open = self.preserve or additional is True or not spine
@@ -125,6 +86,7 @@ class Schema:
         )
         negated = get("not")
         self.negated = Schema(negated, spine=False) if negated else None
+        self.combines = bool(self.all_of or self.any_of or self.one_of or self.negated)
         self.list_type: str = get("x-kubernetes-list-type", "")
         self.map_keys: list[str] = get("x-kubernetes-list-map-keys") or []
         self.map_type: str = get("x-kubernetes-map-type", "")
@@ -214,4 +176,4 @@ class Schema:
         return value
 
 
-METADATA = Schema({"type": "object"}, root=True)
+METADATA = Schema({"type": "object"}, root=True)  # what is known of any object

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
 from capt.embedded.errors import StatusError, bad_request
 from capt.embedded.metadata import label_value_problems, qualified_name_problems
@@ -14,90 +15,79 @@ _TOKEN = re.compile(r"\s*(?:(?P<sign>==|!=|[=<>!(),])|(?P<word>[^\s=<>!(),]+))")
 _OPERATORS = ("in", "notin", "=", "==", "!=", ">", "<")
 
 
-class _Parser:
-    """Reads the tokens of a label selector, with the API's own words for what it does not expect."""
+def label_selector(text: str) -> LabelPredicate | None:
+    """The predicate of a label selector such as ``a=b,c!=d,e in (f,g),!h``; None when it selects everything.
 
-    def __init__(self, text: str) -> None:
-        self._tokens: list[tuple[str, bool]] = []  # text, and whether it is a word
-        position = 0
-        while found := _TOKEN.match(text, position):
-            self._tokens.append((found["sign"] or found["word"], found["word"] is not None))
-            position = found.end()
-        self._tokens.append(("", False))  # the end
-        self._next = 0
+    Raises:
+        StatusError: 400 when the text is no selector.
+    """
+    tokens = deque(
+        (found["sign"] or found["word"], found["word"] is not None) for found in _TOKEN.finditer(text)
+    )
+    tokens.append(("", False))  # the end
+    requirements: list[LabelPredicate] = []
+    expected = "!, identifier, or 'end of string'"
+    while tokens[0][0] or requirements:
+        if not tokens[0][1] and tokens[0][0] != "!":
+            raise bad_request(f"found '{tokens[0][0]}', expected: {expected}")
+        requirements.append(_requirement(tokens))
+        separator, _ = tokens.popleft()
+        if not separator:
+            break
+        if separator != ",":
+            raise bad_request(f"found '{separator}', expected: ',' or 'end of string'")
+        expected = "identifier after ','"
+    if len(requirements) < 2:
+        return next(iter(requirements), None)
+    return lambda labels: all(requirement(labels) for requirement in requirements)
 
-    def requirements(self) -> Iterator[LabelPredicate]:
-        """Every requirement."""
-        while (ahead := self._tokens[self._next])[0]:
-            if not ahead[1] and ahead[0] != "!":
-                raise bad_request(f"found '{ahead[0]}', expected: !, identifier, or 'end of string'")
-            yield self._requirement()
-            separator, _ = self._take()
-            if not separator:
-                return
-            if separator != ",":
-                raise bad_request(f"found '{separator}', expected: ',' or 'end of string'")
-            ahead = self._tokens[self._next]
-            if not ahead[1] and ahead[0] != "!":
-                raise bad_request(f"found '{ahead[0]}', expected: identifier after ','")
 
-    def _take(self) -> tuple[str, bool]:
-        token = self._tokens[self._next]
-        self._next = min(self._next + 1, len(self._tokens) - 1)
-        return token
+def _requirement(tokens: deque[tuple[str, bool]]) -> LabelPredicate:
+    if absent := tokens[0][0] == "!":
+        tokens.popleft()
+    key = _word(tokens)
+    for problem in qualified_name_problems(key):
+        raise _unparsed(f'<nil>: Invalid value: "{key}": {problem}')
+    if absent:
+        return lambda labels: key not in labels
+    if tokens[0][0] in ("", ","):
+        return lambda labels: key in labels
+    operator, _ = tokens.popleft()
+    if operator not in _OPERATORS:
+        raise _unparsed(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
+    values = _set(tokens) if operator in ("in", "notin") else [_value(tokens)]
+    if operator in ("<", ">"):
+        return _comparison(key, operator, values[0])
+    for index, value in enumerate(sorted(values)):
+        for problem in label_value_problems(value):
+            raise _unparsed(f'values[{index}][{key}]: Invalid value: "{value}": {problem}')
+    wanted, inside = frozenset(values), operator in ("in", "=", "==")
+    return lambda labels: (labels.get(key) in wanted) is inside
 
-    def _requirement(self) -> LabelPredicate:
-        key, is_word = self._take()
-        if absent := key == "!":
-            key, is_word = self._take()
-        if not is_word:
-            raise _unparsed(f"found '{key}', expected: identifier")
-        for problem in qualified_name_problems(key):
-            raise _unparsed(f'<nil>: Invalid value: "{key}": {problem}')
-        if absent:
-            return lambda labels: key not in labels
-        if self._tokens[self._next][0] in ("", ","):
-            return lambda labels: key in labels
-        operator, _ = self._take()
-        if operator not in _OPERATORS:
-            raise _unparsed(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
-        values = self._set() if operator in ("in", "notin") else [self._value()]
-        if operator in ("<", ">"):
-            return _comparison(key, operator, values[0])
-        for index, value in enumerate(sorted(values)):
-            for problem in label_value_problems(value):
-                raise _unparsed(f'values[{index}][{key}]: Invalid value: "{value}": {problem}')
-        wanted = frozenset(values)
-        if operator in ("in", "=", "=="):
-            return lambda labels: labels.get(key) in wanted
-        return lambda labels: labels.get(key) not in wanted
 
-    def _value(self) -> str:
-        if self._tokens[self._next][0] in ("", ","):
-            return ""
-        value, is_word = self._take()
-        if not is_word:
-            raise _unparsed(f"found '{value}', expected: identifier")
-        return value
+def _word(tokens: deque[tuple[str, bool]]) -> str:
+    text, is_word = tokens.popleft()
+    if not is_word:
+        raise _unparsed(f"found '{text}', expected: identifier")
+    return text
 
-    def _set(self) -> list[str]:
-        opening, _ = self._take()
-        if opening != "(":
-            raise _unparsed(f"found '{opening}' expected: '('")
-        values: list[str] = []
-        while True:
-            ahead, is_word = self._tokens[self._next]
-            if is_word:
-                values.append(self._take()[0])
-            elif ahead in (",", ")"):
-                values.append("")
-            else:
-                raise _unparsed(f"found '{ahead}', expected: ',', ')' or identifier")
-            separator, _ = self._take()
-            if separator == ")":
-                return values
-            if separator != ",":
-                raise _unparsed(f"found '{separator}', expected: ',' or ')'")
+
+def _value(tokens: deque[tuple[str, bool]]) -> str:
+    return "" if tokens[0][0] in ("", ",") else _word(tokens)
+
+
+def _set(tokens: deque[tuple[str, bool]]) -> list[str]:
+    if (opening := tokens.popleft()[0]) != "(":
+        raise _unparsed(f"found '{opening}' expected: '('")
+    values: list[str] = []
+    while True:
+        if not tokens[0][1] and tokens[0][0] not in (",", ")"):
+            raise _unparsed(f"found '{tokens[0][0]}', expected: ',', ')' or identifier")
+        values.append(tokens.popleft()[0] if tokens[0][1] else "")
+        if (separator := tokens.popleft()[0]) == ")":
+            return values
+        if separator != ",":
+            raise _unparsed(f"found '{separator}', expected: ',' or ')'")
 
 
 def _unparsed(problem: str) -> StatusError:
@@ -110,18 +100,6 @@ def _comparison(key: str, operator: str, bound: str) -> LabelPredicate:
         raise _unparsed(f'values[0]: Invalid value: "{bound}": {why}')
     limit, sign = int(bound), 1 if operator == ">" else -1
     return lambda labels: labels.get(key, "").isdigit() and (int(labels[key]) - limit) * sign > 0
-
-
-def label_selector(text: str) -> LabelPredicate | None:
-    """The predicate of a label selector such as ``a=b,c!=d,e in (f,g),!h``; None when it selects everything.
-
-    Raises:
-        StatusError: 400 when the text is no selector.
-    """
-    requirements = list(_Parser(text).requirements())
-    if len(requirements) < 2:
-        return next(iter(requirements), None)
-    return lambda labels: all(requirement(labels) for requirement in requirements)
 
 
 def field_selector(text: str, allowed: Iterable[str], *, custom: bool) -> list[tuple[str, bool, str]]:

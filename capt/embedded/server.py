@@ -19,7 +19,6 @@ from capt.embedded.api import Api
 from capt.embedded.audit import AuditEvent
 from capt.embedded.builtin import builtin_resources
 from capt.embedded.collector import Collector
-from capt.embedded.crd import definition_resource
 from capt.embedded.credentials import load_credentials, write_private
 from capt.embedded.faults import Faults
 from capt.embedded.journal import Journal
@@ -73,7 +72,7 @@ class ApiServer:
         self._journal = Journal(options.data_dir / "objects.db") if options.data_dir is not None else None
         self._store = Store(self._journal, window=options.watch_window)
         self._catalogue = Catalogue()
-        for resource in (*builtin_resources(), definition_resource()):
+        for resource in builtin_resources():
             self._catalogue.replace(resource.id, [resource])
         writer = Writer(self._store)
         self._collector = Collector(self._store, self._catalogue, writer)
@@ -85,10 +84,10 @@ class ApiServer:
             bookmark_interval=options.bookmark_interval,
             audit_limit=options.audit_limit,
         )
+        namespaces = self._catalogue.by_id("namespaces")
+        assert namespaces is not None
         for name in ("default", "kube-system"):
             if self._store.get("namespaces", Key("", name)) is None:
-                namespaces = self._catalogue.find("", "v1", "namespaces")
-                assert namespaces is not None
                 writer.create(namespaces, "", {"metadata": {"name": name}}, WriteOptions())
         self._stack = contextlib.AsyncExitStack()
         self._port = 0
@@ -149,17 +148,13 @@ class ApiServer:
         """A kubeconfig whose context, cluster and user are named ``capt``."""
         authority = base64.b64encode(self.ca_pem.encode()).decode()
         cluster = {"server": self.url, "certificate-authority-data": authority}
+        context = {"cluster": _CONTEXT, "user": _CONTEXT, "namespace": "default"}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": _CONTEXT, "cluster": cluster}],
             "users": [{"name": _CONTEXT, "user": {"token": self.token}}],
-            "contexts": [
-                {
-                    "name": _CONTEXT,
-                    "context": {"cluster": _CONTEXT, "user": _CONTEXT, "namespace": "default"},
-                }
-            ],
+            "contexts": [{"name": _CONTEXT, "context": context}],
             "current-context": _CONTEXT,
         }
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from capt.embedded.formats import parse_time
 from capt.embedded.resource import Column
 
 _STEP = re.compile(
-    r"\.(?P<name>(?:\\.|[\w$-])+)|\[(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|(?P<index>-?\d+)|(?P<all>\*)"
-    r"|\?\(\s*@(?P<left>[^=!<>]+?)\s*(?P<op>==|!=)\s*(?P<right>'[^']*'|\"[^\"]*\"|[^)]+?)\s*\))\]|\.(?P<star>\*)"
+    r"\.(?P<name>(?:\\.|[\w$-])+)|\[(?P<quote>['\"])(?P<quoted>.*?)(?P=quote)\]|\[(?P<index>-?\d+)\]|(?P<all>\.\*|\[\*\])"
+    r"|\[\?\(\s*@(?P<left>[^=!<>]+?)\s*(?P<sign>[=!])=\s*(?P<right>'[^']*'|\"[^\"]*\"|[^)]+?)\s*\)\]"
 )
-_Step = Callable[[Any], Iterator[Any]]
 
 
 def json_path(text: str) -> Callable[[Any], list[Any]]:
@@ -23,7 +22,7 @@ def json_path(text: str) -> Callable[[Any], list[Any]]:
     Raises:
         ValueError: The text is no such path.
     """
-    steps: list[_Step] = []
+    steps: list[Callable[[Any], Iterable[Any]]] = []
     position = 0
     while position < len(text):
         found = _STEP.match(text, position)
@@ -41,26 +40,21 @@ def json_path(text: str) -> Callable[[Any], list[Any]]:
     return find
 
 
-def _step(found: re.Match[str]) -> _Step:
-    names = [found[group] for group in ("name", "single", "double") if found[group] is not None]
-    if names:
-        name = re.sub(r"\\(.)", r"\1", names[0])
-        return lambda value: iter([value[name]] if isinstance(value, dict) and name in value else ())
-    if found["index"] is not None:
-        index = int(found["index"])
-        return lambda value: iter(
-            [value[index]] if isinstance(value, list) and -len(value) <= index < len(value) else ()
-        )
-    if found["left"] is not None:
-        left, right, equal = json_path(found["left"]), found["right"].strip("'\""), found["op"] == "=="
-        return lambda value: (
-            item for item in _items(value) if ([_text(v) for v in left(item)] == [right]) is equal
-        )
+def _step(found: re.Match[str]) -> Callable[[Any], Iterable[Any]]:
+    if (name := found["name"] or found["quoted"]) is not None:
+        key = re.sub(r"\\(.)", r"\1", name)
+        return lambda value: [value[key]] if isinstance(value, dict) and key in value else []
+    if found["index"]:
+        place = int(found["index"])
+        return lambda value: value[place : place + 1 or None] if isinstance(value, list) else []
+    if found["left"]:
+        left, right, equal = json_path(found["left"]), found["right"].strip("'\""), found["sign"] == "="
+        return lambda value: [v for v in _items(value) if ([_text(x) for x in left(v)] == [right]) is equal]
     return _items
 
 
-def _items(value: Any) -> Iterator[Any]:
-    return iter(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _text(value: Any) -> str:
@@ -103,34 +97,25 @@ def age_of(timestamp: str | None) -> str:
     return human_duration(int(passed.total_seconds()))
 
 
-def age(content: dict[str, Any]) -> str:
-    """How long ago the object was created."""
-    return age_of(content["metadata"].get("creationTimestamp"))
+def column(source: Mapping[str, Any], value: Callable[[dict[str, Any]], Any] | None = None) -> Column:
+    """A column of a definition's ``additionalPrinterColumns``; ``value`` computes what no JSONPath finds."""
+    about = f"Custom resource definition column (in JSONPath format): {source.get('jsonPath', '')}"
+    shown = {
+        "name": source["name"],
+        "type": source["type"],
+        "format": source.get("format", ""),
+        "description": source.get("description") or about,
+        "priority": source.get("priority", 0),
+    }
+    return Column(shown, value or _reader(json_path(source["jsonPath"]), source["type"]))
 
 
-def path_column(name: str, path: str, *, format: str = "", priority: int = 0) -> Column:  # noqa: A002 - the API's word
-    """A text column that shows one field, given as a dotted path."""
-    find = json_path(f".{path}")
-    return Column(name=name, value=lambda o: (find(o) or [""])[0], format=format, priority=priority)
-
-
-def printer_column(source: dict[str, Any]) -> Column:
-    """A column of a CustomResourceDefinition's ``additionalPrinterColumns``."""
-    find, kind = json_path(source["jsonPath"]), source["type"]
-
+def _reader(find: Callable[[Any], list[Any]], kind: str) -> Callable[[dict[str, Any]], Any]:
     def cell(content: dict[str, Any]) -> Any:
         found = find(content)
         return _cell(kind, found[0]) if found else None
 
-    return Column(
-        name=source["name"],
-        value=cell,
-        type=kind,
-        format=source.get("format", ""),
-        description=source.get("description")
-        or f"Custom resource definition column (in JSONPath format): {source['jsonPath']}",
-        priority=source.get("priority", 0),
-    )
+    return cell
 
 
 def _cell(kind: str, value: Any) -> Any:
@@ -144,17 +129,3 @@ def _cell(kind: str, value: Any) -> Any:
         case "date":
             return age_of(value) if isinstance(value, str) else None
     return _text(value) if not isinstance(value, dict | list) else str(value).replace("'", '"')
-
-
-def definitions(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """The table's ``columnDefinitions``."""
-    return [
-        {
-            "name": column.name,
-            "type": column.type,
-            "format": column.format,
-            "description": column.description,
-            "priority": column.priority,
-        }
-        for column in columns
-    ]

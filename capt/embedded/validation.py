@@ -6,6 +6,9 @@ stricter can still be written, as long as the write leaves the offending value a
 
 from __future__ import annotations
 
+import itertools
+import operator
+from collections.abc import Iterator
 from typing import Any
 
 from capt.embedded.cel import CelError
@@ -27,6 +30,15 @@ _BLOCKING = frozenset(
     f"FieldValue{reason}" for reason in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")
 )
 _INTEGER_BITS = {"int32": 31, "int64": 63}
+_TYPE_NAMES = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 _RULES_SKIPPED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
     " validation"
@@ -58,20 +70,9 @@ def check_rules(schema: Schema, value: Any, old: Any, found: list[FieldError]) -
 
 def type_name(value: Any) -> str:
     """The JSON type of a value, a whole number being an integer."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "integer" if value.is_integer() else "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-    return "object"
+    if isinstance(value, float) and value.is_integer():
+        return "integer"
+    return _TYPE_NAMES[type(value)]
 
 
 def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
@@ -86,7 +87,8 @@ def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldEr
         errors.append(FieldError("FieldValueTypeInvalid", path, text, actual))
         if value is None:
             return
-    _check_combinations(schema, value, path, errors)
+    if schema.combines:
+        _check_combinations(schema, value, path, errors)
     match value:
         case str():
             _check_string(schema, value, path, errors)
@@ -105,31 +107,23 @@ def _check_combinations(schema: Schema, value: Any, path: str, errors: list[Fiel
         failures: list[list[FieldError]] = [[] for _ in schemas]
         for each, found in zip(schemas, failures, strict=True):
             _check(each, value, ABSENT, path, found)
-        return failures
+        return sorted(failures, key=len)
 
-    def composite(text: str) -> None:
-        errors.append(invalid("<nil>", "", f"{go_quote(path)} must {text}"))
+    def composite(text: str) -> FieldError:
+        return invalid("<nil>", "", f"{go_quote(path)} must {text}")
 
     if schema.any_of and all(failures := failures_of(schema.any_of)):
-        composite("validate at least one schema (anyOf)")
-        best = min(failures, key=len)
-        errors.extend(best)
-    if schema.one_of:
-        failures = failures_of(schema.one_of)
-        valid = failures.count([])
-        one = "validate one and only one schema (oneOf)."
-        if valid == 0:
-            composite(f"{one} Found none valid")
-            best = min(failures, key=len)
-            errors.extend(best)
-        elif valid > 1:
-            composite(f"{one} Found {valid} valid alternatives")
+        errors += [composite("validate at least one schema (anyOf)"), *failures[0]]
+    if schema.one_of and (valid := (failures := failures_of(schema.one_of)).count([])) != 1:
+        found = f"Found {valid} valid alternatives" if valid else "Found none valid"
+        errors.append(composite(f"validate one and only one schema (oneOf). {found}"))
+        errors += failures[0]
     if schema.all_of and any(failures := failures_of(schema.all_of)):
-        for failure in failures:
-            errors.extend(failure)
-        composite(f"validate all the schemas (allOf){'. None validated' if all(failures) else ''}")
+        errors += itertools.chain(*failures)
+        none = ". None validated" if all(failures) else ""
+        errors.append(composite(f"validate all the schemas (allOf){none}"))
     if schema.negated is not None and not failures_of([schema.negated])[0]:
-        composite("not validate the schema (not)")
+        errors.append(composite("not validate the schema (not)"))
 
 
 def _check_string(schema: Schema, value: str, path: str, errors: list[FieldError]) -> None:
@@ -151,24 +145,30 @@ def _check_number(schema: Schema, value: float, path: str, errors: list[FieldErr
     if bits and not -(1 << bits) <= value < 1 << bits:
         text = f"Checked value must be of type integer with format {schema.format} in {path}"
         errors.append(invalid("<nil>", "", text))
-    low, high, factor = schema.minimum, schema.maximum, schema.multiple_of
-    if factor is not None and value % factor:
-        errors.append(invalid(path, value, f"{path} in body should be a multiple of {go_value(factor)}"))
-    if high is not None and (value > high or (schema.exclusive_maximum and value == high)):
-        words = "less than" if schema.exclusive_maximum else "less than or equal to"
-        errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(high)}"))
-    if low is not None and (value < low or (schema.exclusive_minimum and value == low)):
-        words = "greater than" if schema.exclusive_minimum else "greater than or equal to"
-        errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(low)}"))
+    if schema.multiple_of is not None and value % schema.multiple_of:
+        text = f"{path} in body should be a multiple of {go_value(schema.multiple_of)}"
+        errors.append(invalid(path, value, text))
+    for limit, exclusive, word, beyond in (
+        (schema.maximum, schema.exclusive_maximum, "less than", operator.gt),
+        (schema.minimum, schema.exclusive_minimum, "greater than", operator.lt),
+    ):
+        if limit is not None and (beyond(value, limit) or (exclusive and value == limit)):
+            words = word if exclusive else f"{word} or equal to"
+            errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(limit)}"))
+
+
+def _size_errors(
+    path: str, count: int, least: int | None, most: int | None, words: str
+) -> Iterator[FieldError]:
+    if least is not None and count < least:
+        yield invalid(path, count, f"{path} in body should have at least {least} {words}")
+    if most is not None and count > most:
+        text = f"must have at most {most} {'item' if most == 1 else 'items'}"
+        yield FieldError("FieldValueTooMany", path, text, count)
 
 
 def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: list[FieldError]) -> None:
-    if schema.min_items is not None and len(value) < schema.min_items:
-        text = f"{path} in body should have at least {schema.min_items} items"
-        errors.append(invalid(path, len(value), text))
-    if schema.max_items is not None and len(value) > schema.max_items:
-        text = _at_most(schema.max_items)
-        errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
+    errors += _size_errors(path, len(value), schema.min_items, schema.max_items, "items")
     before = _correlated_items(schema, old)
     seen: list[Any] = []
     for index, item in enumerate(value):
@@ -176,7 +176,9 @@ def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: l
             known = before.get(_map_key(schema, item), ABSENT) if before else ABSENT
             _check(schema.items, item, known, f"{path}[{index}]", errors)
         if schema.list_type in ("set", "map"):
-            key = _map_key_object(schema, item) if schema.list_type == "map" else item
+            key = item
+            if schema.list_type == "map" and isinstance(item, dict):
+                key = {key: item[key] for key in schema.map_keys if key in item}
             if key in seen:
                 errors.append(duplicate(f"{path}[{index}]", key))
             seen.append(key)
@@ -185,14 +187,9 @@ def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: l
 def _check_object(
     schema: Schema, value: dict[str, Any], old: Any, path: str, errors: list[FieldError]
 ) -> None:
-    if schema.min_properties is not None and len(value) < schema.min_properties:
-        text = f"{path} in body should have at least {schema.min_properties} properties"
-        errors.append(invalid(path, len(value), text))
-    if schema.max_properties is not None and len(value) > schema.max_properties:
-        text = _at_most(schema.max_properties)
-        errors.append(FieldError("FieldValueTooMany", path, text, len(value)))
+    errors += _size_errors(path, len(value), schema.min_properties, schema.max_properties, "properties")
     errors.extend(required(_join(path, name)) for name in schema.required if name not in value)
-    before = old if isinstance(old, dict) and schema.map_type != "atomic" else {}
+    before = _correlated_fields(schema, old)
     for name, item in value.items():
         child = schema.properties.get(name, schema.additional)
         if child is not None:
@@ -203,55 +200,43 @@ def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[F
     if value is None or not schema.has_rules:
         return
     if schema.rules:
-        _check_own_rules(schema, value, old, path, errors)
+        errors += _broken_rules(schema, value, old, path)
     for part in schema.all_of:
         _check_rules(part, value, old, path, errors)
     if isinstance(value, dict):
-        before = old if isinstance(old, dict) and schema.map_type != "atomic" else {}
+        fields = _correlated_fields(schema, old)
         for name, item in value.items():
             named = schema.properties.get(name)
-            child = named or schema.additional
-            if child is not None and child.has_rules:
+            if (child := named or schema.additional) is not None:
                 where = _join(path, name) if named else f"{path}[{name}]"
-                _check_rules(child, item, before.get(name, ABSENT), where, errors)
+                _check_rules(child, item, fields.get(name, ABSENT), where, errors)
     elif isinstance(value, list) and schema.items is not None and schema.items.has_rules:
-        known = _correlated_items(schema, old)
+        items = _correlated_items(schema, old)
         for index, item in enumerate(value):
-            item_before = known.get(_map_key(schema, item), ABSENT) if known else ABSENT
-            _check_rules(schema.items, item, item_before, f"{path}[{index}]", errors)
+            before = items.get(_map_key(schema, item), ABSENT) if items else ABSENT
+            _check_rules(schema.items, item, before, f"{path}[{index}]", errors)
 
 
-def _check_own_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+def _broken_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[FieldError]:
     compared = old is not ABSENT and old is not None
     unchanged = compared and value == old
-    seen = schema.cel_value(value)
-    seen_before = [schema.cel_value(old)] if compared else []
+    seen, seen_before = schema.cel_value(value), [schema.cel_value(old)] if compared else []
     for rule in schema.rules:
-        if rule.is_transition and not compared and not rule.optional_old_self:
-            continue
-        if unchanged and not rule.is_transition:
+        if unchanged if not rule.is_transition else not (compared or rule.optional_old_self):
             continue
         where = path or "<nil>"
         try:
             if rule.holds(seen, seen_before):
                 continue
         except CelError as error:
-            errors.append(invalid(where, schema.type, rule.error_text(error)))
+            yield invalid(where, schema.type, rule.error_text(error))
             continue
         if rule.field_path:
             where = f"{path}{rule.field_path}".lstrip(".")
-        shown = OMIT if schema.type in ("object", "array") else value
-        detail = rule.failure(seen, seen_before)
-        if rule.reason == "FieldValueDuplicate":
-            errors.append(FieldError(rule.reason, where, "", shown))
-        else:
-            errors.append(
-                FieldError(rule.reason, where, detail, shown if rule.reason == "FieldValueInvalid" else OMIT)
-            )
-
-
-def _map_key_object(schema: Schema, item: Any) -> Any:
-    return {key: item[key] for key in schema.map_keys if key in item} if isinstance(item, dict) else item
+        detail = "" if rule.reason == "FieldValueDuplicate" else rule.failure(seen, seen_before)
+        shows_value = rule.reason in ("FieldValueDuplicate", "FieldValueInvalid")
+        shown = value if shows_value and schema.type not in ("object", "array") else OMIT
+        yield FieldError(rule.reason, where, detail, shown)
 
 
 def _map_key(schema: Schema, item: Any) -> tuple[str, ...]:
@@ -264,8 +249,8 @@ def _correlated_items(schema: Schema, old: Any) -> dict[tuple[str, ...], Any]:
     return {_map_key(schema, item): item for item in old}
 
 
-def _at_most(count: int) -> str:
-    return f"must have at most {count} {'item' if count == 1 else 'items'}"
+def _correlated_fields(schema: Schema, old: Any) -> dict[str, Any]:
+    return old if isinstance(old, dict) and schema.map_type != "atomic" else {}
 
 
 def _join(path: str, name: str) -> str:

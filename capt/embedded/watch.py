@@ -14,7 +14,7 @@ from capt.embedded.errors import StatusError, too_large_version
 from capt.embedded.listing import Selection
 from capt.embedded.representation import Representation, error_event
 from capt.embedded.request import ListOptions
-from capt.embedded.store import Change, Collection, Store, Stored
+from capt.embedded.store import Change, Store, Stored
 
 _MOMENT = 0.005  # seconds between two writes of one watch: under load, lines gather
 _MOST_PENDING = 20_000  # lines; a client that lags further behind is cut off and must list again
@@ -24,8 +24,7 @@ class Watch:
     """One running watch.
 
     Args:
-        store: For the present revision.
-        collection: The objects and their history.
+        store: The objects and their history.
         selection: Which objects.
         representation: How they are shown.
         options: From where, until when, with bookmarks or not.
@@ -35,7 +34,6 @@ class Watch:
     def __init__(
         self,
         store: Store,
-        collection: Collection,
         selection: Selection,
         representation: Representation,
         options: ListOptions,
@@ -43,7 +41,7 @@ class Watch:
         bookmark_interval: float,
     ) -> None:
         self._store = store
-        self._collection = collection
+        self._collection = store.collection(selection.resource.id)
         self._selection = selection
         self._representation = representation
         self._options = options

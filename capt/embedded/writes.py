@@ -17,6 +17,7 @@ from capt.embedded.errors import (
     StatusError,
     already_exists,
     bad_request,
+    cannot_handle,
     conflict,
     forbidden,
     invalid,
@@ -32,8 +33,6 @@ from capt.embedded.validation import ABSENT, check_rules, check_structure, type_
 _GENERATE_TRIES = 8
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-_GO_KINDS = {"integer": "number", "boolean": "bool"}
 
 Mutation = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -56,24 +55,19 @@ class Writer:
             text = "create not allowed while custom resource definition is terminating"
             raise StatusError(405, "MethodNotAllowed", text)
         check_kind(resource, body)
-        self._check_namespace(resource, namespace, body["metadata"].get("name", ""))
-        read_fields(resource, body, options)
-        meta: dict[str, Any] = body.setdefault("metadata", {})
+        meta: dict[str, Any] = body["metadata"]
+        self._check_namespace(resource, namespace, meta.get("name", ""))
+        found = read_fields(resource, body, options)
         if meta.get("resourceVersion"):
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-        _check_namespace_named(meta, namespace)
-        generated = not meta.get("name") and meta.get("generateName")
-        if generated:
-            meta["name"] = self._unused_name(resource, namespace, generated)
-        metadata.begin(meta, namespace, generation=resource.custom or resource.generation)
+        _check_place(meta, Key(namespace, meta.get("name") or ""))
+        if not meta.get("name") and (base := meta.get("generateName")):
+            meta["name"] = self._unused_name(resource, namespace, base)
+        metadata.begin(meta, namespace, generation=resource.generation)
         if resource.status:
             body.pop("status", None)
         resource.prepare(body, None)
-        errors = [*metadata.validate_new(meta, label_name=resource.id == "namespaces")]
-        errors += _content_errors(resource, body)
-        errors += check_rules(resource.schema, body, ABSENT, errors)
-        if errors:
-            raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
+        _admit(resource, body, None, found)
         key = Key(namespace, meta["name"])
         if (existing := self._store.get(resource.id, key)) is not None:
             raise already_exists(resource.group, resource.plural, key.name, deleting=existing.deleting)
@@ -97,33 +91,22 @@ class Writer:
         Raises:
             StatusError: 400, 404, 409 or 422.
         """
-        stored = self._existing(resource, key)
+        stored = self.existing(resource, key)
         old = resource.decode(stored)
         new = mutate(resource.decode(stored))
         check_kind(resource, new, patched=not replace)
-        meta: dict[str, Any] = new.setdefault("metadata", {})
+        meta: dict[str, Any] = new["metadata"]
         if replace and not meta.get("name"):
             why = "was undeterminable: name must be provided"
             raise bad_request(f"the name of the object ({key.name} based on URL) {why}")
-        _check_namespace_named(meta, key.namespace)
-        if meta.get("name", key.name) != key.name:
-            raise bad_request(
-                f"the name of the object ({meta.get('name')}) does not match the name on the URL ({key.name})"
-            )
-        read_fields(resource, new, options, patched=not replace)
-        meta.setdefault("name", key.name)
-        if key.namespace:
-            meta.setdefault("namespace", key.namespace)
+        _check_place(meta, key)
+        found = read_fields(resource, new, options, patched=not replace)
         self._check_preconditions(resource, stored, meta, replace=replace)
         metadata.restore(meta, old["metadata"])
         new = _isolate(resource, new, old, subresource)
         meta = new["metadata"]
         resource.prepare(new, old)
-        errors = [*metadata.validate_change(meta, old["metadata"])]
-        errors += _content_errors(resource, new, old)
-        errors += check_rules(resource.schema, new, old, errors)
-        if errors:
-            raise unprocessable(resource.group, resource.kind, key.name, errors)
+        _admit(resource, new, old, found)
         if new == old:
             return resource.encode(stored)
         if meta.get("finalizers") != old["metadata"].get("finalizers"):
@@ -136,15 +119,13 @@ class Writer:
             return msgspec.json.encode(new)
         return self._put(resource, key, new, options)
 
-    def delete(
-        self, resource: Resource, key: Key, options: DeleteOptions, write: WriteOptions
-    ) -> tuple[bytes, bool]:
-        """Remove an object, or mark it when finalizers hold it. Returns the answer and whether it is gone.
+    def delete(self, resource: Resource, key: Key, options: DeleteOptions, write: WriteOptions) -> bytes:
+        """Remove an object, or mark it when finalizers hold it.
 
         Raises:
             StatusError: 403, 404 or 409.
         """
-        stored = self._existing(resource, key)
+        stored = self.existing(resource, key)
         content = resource.decode(stored)
         meta = content["metadata"]
         self._check_delete(resource, stored, options)
@@ -155,13 +136,13 @@ class Writer:
             if not write.dry_run:
                 self._store.remove(resource.id, key)
             details = {"name": key.name, "group": resource.group, "kind": resource.plural, "uid": stored.uid}
-            return msgspec.json.encode(success({k: v for k, v in details.items() if v})), True
+            return msgspec.json.encode(success({k: v for k, v in details.items() if v}))
         if "deletionTimestamp" in meta and finalizers == (meta.get("finalizers") or []):
-            return resource.encode(stored), False
+            return resource.encode(stored)
         metadata.mark_deleting(meta, plain=resource.terminate is not None)
         if finalizers:
             meta["finalizers"] = finalizers
-        return self._put(resource, key, content, write), False
+        return self._put(resource, key, content, write)
 
     def _put(self, resource: Resource, key: Key, content: dict[str, Any], options: WriteOptions) -> bytes:
         if options.dry_run:
@@ -175,18 +156,23 @@ class Writer:
             stored.views[resource.schema.token] = stored.body
         return resource.encode(stored)
 
-    def _existing(self, resource: Resource, key: Key) -> Stored:
+    def existing(self, resource: Resource, key: Key) -> Stored:
+        """The object's present state.
+
+        Raises:
+            StatusError: 404.
+        """
         stored = self._store.get(resource.id, key)
         if stored is None:
             raise not_found(resource.group, resource.plural, key.name)
         return stored
 
     def _unused_name(self, resource: Resource, namespace: str, base: str) -> str:
-        name = metadata.generate_name(base)
+        name = ""
         for _ in range(_GENERATE_TRIES):
+            name = metadata.generate_name(base)
             if self._store.get(resource.id, Key(namespace, name)) is None:
                 break
-            name = metadata.generate_name(base)
         return name
 
     def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
@@ -195,12 +181,9 @@ class Writer:
         found = self._store.get("namespaces", Key("", namespace))
         if found is None:
             raise not_found("", "namespaces", namespace)
-        if "deletionTimestamp" in found.decode()["metadata"]:
-            cause = {
-                "reason": "NamespaceTerminating",
-                "message": f"namespace {namespace} is being terminated",
-                "field": "metadata.namespace",
-            }
+        if found.deleting:
+            cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
+            cause["message"] = f"namespace {namespace} is being terminated"
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise forbidden(resource.group, resource.plural, name, why, [cause])
 
@@ -219,129 +202,132 @@ class Writer:
 
     def _check_delete(self, resource: Resource, stored: Stored, options: DeleteOptions) -> None:
         name, version = stored.key.name, str(stored.revision)
-        if options.uid and options.uid != stored.uid:
-            why = (
-                f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})."
-                " The object might have been deleted and then recreated"
-            )
-            raise conflict(resource.group, resource.kind, name, why)
-        if options.resource_version and options.resource_version != version:
-            why = (
-                f"the ResourceVersion in the precondition ({options.resource_version}) does not match the"
-                f" ResourceVersion in record ({version}). The object might have been modified"
-            )
-            raise conflict(resource.group, resource.kind, name, why)
+        for word, wanted, actual, hint in (
+            ("UID", options.uid, stored.uid, "deleted and then recreated"),
+            ("ResourceVersion", options.resource_version, version, "modified"),
+        ):
+            if wanted and wanted != actual:
+                why = f"the {word} in the precondition ({wanted}) does not match the {word} in record ({actual})."
+                why += f" The object might have been {hint}"
+                raise conflict(resource.group, resource.kind, name, why)
         if resource.id == "namespaces" and name in ("default", "kube-system"):
             raise forbidden("", "namespaces", name, "this namespace may not be deleted", [])
 
 
-def _check_namespace_named(meta: dict[str, Any], namespace: str) -> None:
-    if namespace and meta.get("namespace") not in (None, "", namespace):
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+def _check_place(meta: dict[str, Any], key: Key) -> None:
+    """Name and namespace in the object, where it gives them, are those of the URL."""
+    if key.namespace and meta.get("namespace") not in (None, "", key.namespace):
+        text = "the namespace of the provided object does not match the namespace sent on the request"
+        raise bad_request(text)
+    if key.namespace:
+        meta["namespace"] = key.namespace
+    if (name := meta.setdefault("name", key.name)) != key.name:
+        text = f"the name of the object ({name}) does not match the name on the URL ({key.name})"
+        raise bad_request(text)
 
 
 def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = False) -> None:
     """The body must be of the kind and version that its path serves; built-in kinds may leave both out."""
     kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
+    meta = body.get("metadata")
+    name = meta.get("name", "") if isinstance(meta, dict) else ""
+    wanted = {"apiVersion": resource.api_version, "kind": resource.kind}
     if resource.custom and not kind:
-        shown = msgspec.json.encode(body).decode()
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
-            f" '{shown}'"
-        )
-    name = (body.get("metadata") or {}).get("name", "") if isinstance(body.get("metadata"), dict) else ""
-    if resource.custom and patched and api_version != resource.api_version:
-        error = invalid("apiVersion", api_version, f"must be {resource.api_version}")
-        raise unprocessable(resource.group, kind, name, [error])
-    if (api_version or resource.custom) and api_version != resource.api_version:
-        raise bad_request(
-            f"the API version in the data ({api_version}) does not match the expected API version"
-            f" ({resource.api_version})"
-        )
-    if resource.custom and kind != resource.kind:
-        error = invalid("kind", kind, f"must be {resource.kind}")
-        raise unprocessable(resource.group, kind, name, [error])
+        text = f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
+        raise bad_request(f"{text} '{msgspec.json.encode(body).decode()}'")
+    for field in ("apiVersion", "kind") if resource.custom else ():
+        if body.get(field, "") != wanted[field] and (
+            patched or (field == "kind" and api_version == wanted["apiVersion"])
+        ):
+            error = invalid(field, body.get(field, ""), f"must be {wanted[field]}")
+            raise unprocessable(resource.group, kind, name, [error])
+    if (api_version or resource.custom) and api_version != wanted["apiVersion"]:
+        text = f"the API version in the data ({api_version}) does not match the expected API version"
+        raise bad_request(f"{text} ({resource.api_version})")
     if kind and kind != resource.kind:
+        text = f"converting ({kind}) to ({resource.kind}): unknown conversion"
         raise bad_request(
-            f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: converting'
-            f" ({kind}) to ({resource.kind}): unknown conversion"
+            f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {text}'
         )
-    body["apiVersion"], body["kind"] = resource.api_version, resource.kind
-    if body.get("metadata") is None:
-        body["metadata"] = {}
-    if not isinstance(body["metadata"], dict):
-        given = type_name(body["metadata"])
-        raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot'
-            f" unmarshal {_GO_KINDS.get(given, given)} into Go value of type v1.ObjectMeta"
-        )
+    if not isinstance(meta, dict | None):
+        given = _go_kind(type_name(meta))
+        problem = f"json: cannot unmarshal {given} into Go value of type v1.ObjectMeta"
+        raise cannot_handle(resource.kind, resource.version, problem)
+    body.update(wanted, metadata=meta or {})
 
 
 def read_fields(
     resource: Resource, body: dict[str, Any], options: WriteOptions, *, patched: bool = False
-) -> None:
+) -> list[FieldError]:
     """Prune and default in place; say, as ``fieldValidation`` asks, what was not known.
+
+    Metadata and built-in kinds are checked here, as they are decoded; what is wrong with their values is returned.
 
     Raises:
         StatusError: 400 (422 for a patch) for unknown fields under Strict; 400 for a field of a wrong type in metadata or
             in a built-in kind.
     """
+
+    def refuse(problem: str, *, as_patch: bool) -> StatusError:
+        if not as_patch:
+            return cannot_handle(resource.kind, resource.version, problem)
+        shown = msgspec.json.encode(body).decode()
+        return unprocessable("", "", "", [invalid("patch", shown, problem)])
+
     unknown: list[str] = []
-    original = msgspec.json.encode(body) if patched and options.field_validation == "Strict" else b""
     resource.schema.prune(body, unknown)
     texts = [f'unknown field "{path}"' for path in unknown]
     if texts and options.field_validation == "Strict":
-        strict = f"strict decoding error: {', '.join(texts)}"
-        if patched:
-            raise unprocessable("", "", "", [invalid("patch", original.decode(), strict)])
-        raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {strict}'
-        )
+        raise refuse(f"strict decoding error: {', '.join(texts)}", as_patch=patched)
     if options.field_validation == "Warn":
         options.warnings += texts
     resource.schema.default(body)
     checked = {"metadata": body["metadata"]} if resource.custom else body
-    for error in check_structure(resource.typed, checked):
+    errors = check_structure(resource.typed, checked)
+    for error in errors:
         if error.reason == "FieldValueTypeInvalid":
-            given = _GO_KINDS.get(error.value, error.value)
-            problem = f"json: cannot unmarshal {given} into Go struct field {resource.kind}.{error.field}"
-            if patched and not resource.custom:
-                shown = msgspec.json.encode(body).decode()
-                raise unprocessable("", "", "", [invalid("patch", shown, problem)])
-            raise bad_request(
-                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
-            )
+            into = f"into Go struct field {resource.kind}.{error.field}"
+            problem = f"json: cannot unmarshal {_go_kind(error.value)} {into}"
+            if "must be of type byte" in error.detail:
+                problem = "illegal base64 data"
+            raise refuse(problem, as_patch=patched and not resource.custom)
+    return errors
 
 
-def _content_errors(
-    resource: Resource, new: dict[str, Any], old: dict[str, Any] | None = None
-) -> list[FieldError]:
-    """Structure and the kind's own rules, of which those of a built-in kind rely on a sound structure."""
-    errors = check_structure(resource.schema, new, ABSENT if old is None else old)
+def _go_kind(json_type: str) -> str:
+    return {"integer": "number", "boolean": "bool"}.get(json_type, json_type)
+
+
+def _admit(
+    resource: Resource, new: dict[str, Any], old: dict[str, Any] | None, found: list[FieldError]
+) -> None:
+    """Structure, the kind's own rules (which, of a built-in kind, rely on a sound structure), metadata, CEL rules."""
+    meta, before = new["metadata"], ABSENT if old is None else old
+    errors = check_structure(resource.schema, new, before) if resource.custom else found
     if not resource.custom:
-        errors += metadata.unqualified_finalizers(new["metadata"])
+        errors += metadata.finalizer_errors(meta)
     if resource.custom or not errors:
         errors += resource.validate(new, old)
-    return errors
+    if old is None:
+        errors += metadata.validate_new(meta, label_name=resource.id == "namespaces")
+    else:
+        errors += metadata.validate_change(meta, old["metadata"])
+    if resource.custom or not errors:
+        errors += check_rules(resource.schema, new, before, errors)
+    if errors:
+        raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
 
 
 def _isolate(
     resource: Resource, new: dict[str, Any], old: dict[str, Any], subresource: str
 ) -> dict[str, Any]:
     """Keep a write to the object out of its status, and a write to the status out of the rest."""
-    if subresource == "finalize":
-        return old | {"metadata": dict(old["metadata"]), "spec": new.get("spec") or {}}
-    if resource.id == "namespaces":
-        new["spec"] = old["spec"]
     if subresource == "status":
         kept = {name: value for name, value in old.items() if name != "status"}
-        return (
-            kept
-            | {"metadata": dict(old["metadata"])}
-            | ({"status": new["status"]} if "status" in new else {})
-        )
+        status = {"status": new["status"]} if "status" in new else {}
+        return kept | {"metadata": dict(old["metadata"])} | status
+    if resource.id == "namespaces" and subresource != "finalize":
+        new["spec"] = old["spec"]
     if resource.status:
         new.pop("status", None)
         if "status" in old:

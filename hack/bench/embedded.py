@@ -1,7 +1,8 @@
 """How fast the embedded API server is: writes, watch fan-out, and what a long list costs others.
 
-Run it as `python -m hack.bench.embedded`. The server is a process of its own with its objects on disk; rates are also given
-per second of the server's own CPU time, which is what one core for the server alone would do.
+Run it as `python -m hack.bench.embedded`. The server is a process of its own on one core, with its objects on disk; its
+clients are on another. On a machine that is busy with other things, the rate per second of the server's own CPU time tells
+what that core would do for the server alone.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from capt.embedded import ApiServer, ServerOptions
+from hack.bench.table import Row, render
 from tests.support.api_client import Client
 
 _MAPS = "/api/v1/namespaces/default/configmaps"
@@ -30,6 +34,7 @@ _WRITES = 3_000
 _WATCHERS = 200
 _EVENTS = 1_000
 _LISTED = 10_000
+_LISTS = 10
 
 
 def _map(name: str) -> bytes:
@@ -37,10 +42,27 @@ def _map(name: str) -> bytes:
 
 
 async def _serve(folder: Path) -> None:
-    """Be the server; stands for itself in a process of its own."""
-    async with ApiServer(ServerOptions(data_dir=folder)) as server:
+    """Be the server; for each line on standard input, tell the longest stall of the event loop since the last one."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            before = time.thread_time()  # a stall of our making, not of a busy machine's
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
+            await asyncio.sleep(0.001)
+
+    async with ApiServer(ServerOptions(data_dir=folder)) as server, asyncio.TaskGroup() as group:
         print(server.url, flush=True)
-        await asyncio.Event().wait()
+        ticking = group.create_task(tick())
+        while await reader.readline():
+            print(longest, flush=True)
+            longest = 0.0
+        ticking.cancel()
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -48,19 +70,47 @@ def _cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The server's process and a client of it."""
+
+    client: Client
+    process: asyncio.subprocess.Process
+
+    async def longest_stall(self) -> float:
+        """Return the event loop's longest stall since the last call, in seconds."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        return float(await self.process.stdout.readline())
+
+    async def timed(self, what: str, count: int, work: Coroutine[Any, Any, None], wanted: float) -> Row:
+        """Return the rate at which ``work`` gets ``count`` things done."""
+        start, before = time.perf_counter(), _cpu_seconds(self.process.pid)
+        await work
+        per_second = count / (time.perf_counter() - start)
+        per_cpu_second = count / (_cpu_seconds(self.process.pid) - before)
+        return Row(what, "/s", {"capt": per_second, "per CPU second": per_cpu_second, "wanted": wanted})
+
+
 @contextlib.asynccontextmanager
-async def _server() -> AsyncIterator[tuple[Client, int]]:
+async def _server() -> AsyncIterator[_Served]:
+    cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
+        pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __spec__.name, name, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "hack.bench.embedded", name, stdin=pipe, stdout=pipe
         )
+        os.sched_setaffinity(process.pid, {cores[0]})
+        os.sched_setaffinity(0, {cores[-1]})
         assert process.stdout is not None
         url = (await process.stdout.readline()).decode().strip()
         ca, token = ((Path(name) / file).read_text() for file in ("ca.crt", "token"))
         try:
             async with Client(url, ca, token) as client:
-                yield client, process.pid
+                yield _Served(client, process)
         finally:
+            os.sched_setaffinity(0, cores)
             process.terminate()
             await process.wait()
 
@@ -87,71 +137,74 @@ async def _drain(response: aiohttp.ClientResponse, wanted: int) -> None:
             return
 
 
-def _report(what: str, count: int, seconds: float, cpu: float) -> None:
-    print(f"{what:<28} {count / seconds:>10,.0f}/s   {count / cpu:>10,.0f} per CPU second")
-
-
-async def _measure(client: Client, pid: int) -> None:
-    async def timed(what: str, count: int, work: Any) -> None:
-        start, before = time.perf_counter(), _cpu_seconds(pid)
-        await work
-        _report(what, count, time.perf_counter() - start, _cpu_seconds(pid) - before)
-
-    names = [f"m{number}" for number in range(_WRITES)]
-    creates = [(_MAPS, _map(name)) for name in names]
-    await timed("creates", _WRITES, _send_all(client, "POST", creates, _JSON))
-    patches = [(f"{_MAPS}/{name}", b'{"data":{"k":"w"}}') for name in names]
-    await timed("patches", _WRITES, _send_all(client, "PATCH", patches, _MERGE))
-
+async def _fan_out(client: Client) -> None:
+    """Change objects that many watch, until every watcher has heard of every change."""
     version = (await client.get(_MAPS, limit="1")).rv
-    watches = [
-        await client.session.get(_MAPS, params={"watch": "1", "resourceVersion": version})
-        for _ in range(_WATCHERS)
-    ]
-
-    async def fan_out() -> None:
-        changes = [(f"{_MAPS}/m{n}", b'{"data":{"k":"x"}}') for n in range(_EVENTS)]
-        async with asyncio.TaskGroup() as group:
-            for watch in watches:
-                group.create_task(_drain(watch, _EVENTS))
-            group.create_task(_send_all(client, "PATCH", changes, _MERGE))
-
-    await timed(f"events to {_WATCHERS} watchers", _WATCHERS * _EVENTS, fan_out())
+    changes = [(f"{_MAPS}/m{number}", b'{"data":{"k":"x"}}') for number in range(_EVENTS)]
+    query = {"watch": "1", "resourceVersion": version}
+    watches = [await client.session.get(_MAPS, params=query) for _ in range(_WATCHERS)]
+    async with asyncio.TaskGroup() as group:
+        for watch in watches:
+            group.create_task(_drain(watch, _EVENTS))
+        group.create_task(_send_all(client, "PATCH", changes, _MERGE))
     for watch in watches:
         watch.close()
 
-    more = [(_MAPS, _map(f"n{number}")) for number in range(_LISTED - _WRITES)]
-    await _send_all(client, "POST", more, _JSON)
-    await _gets_beside_lists(client)
 
-
-async def _gets_beside_lists(client: Client) -> None:
+async def _beside_lists(served: _Served) -> AsyncIterator[Row]:
+    """What gets of one object take while others list them all, and the longest that the server did nothing else."""
     done = asyncio.Event()
     delays: list[float] = []
 
     async def ask() -> None:
         while not done.is_set():
             start = time.perf_counter()
-            await client.get(f"{_MAPS}/m0")
+            await served.client.get(f"{_MAPS}/m0")
             delays.append(1000 * (time.perf_counter() - start))
             await asyncio.sleep(0.002)
 
+    await served.longest_stall()
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(ask())
-        for _ in range(10):
-            async with client.session.get(_MAPS) as answer:
+        for _ in range(_LISTS):
+            async with served.client.session.get(_MAPS) as answer:
                 async for _chunk in answer.content.iter_any():
                     pass
         done.set()
         await asking
-    p99 = statistics.quantiles(delays, n=100)[98]
-    print(f"a get beside lists of {_LISTED:,}: median {statistics.median(delays):.1f} ms, p99 {p99:.1f} ms")
+    median, p99 = statistics.median(delays), statistics.quantiles(delays, n=100)[98]
+    stall = 1000 * await served.longest_stall()
+    yield Row(f"a get beside lists of {_LISTED:,}", "ms", {"capt": median, "p99": p99}, less_is_better=True)
+    yield Row(
+        f"longest stall of the loop beside lists of {_LISTED:,}", "ms", {"capt": stall}, less_is_better=True
+    )
+
+
+async def measure() -> AsyncIterator[Row]:
+    """Measure, and yield each row as it comes."""
+    names = [f"m{number}" for number in range(_WRITES)]
+    creates = [(_MAPS, _map(name)) for name in names]
+    patches = [(f"{_MAPS}/{name}", b'{"data":{"k":"w"}}') for name in names]
+    more = [(_MAPS, _map(f"n{number}")) for number in range(_LISTED - _WRITES)]
+    async with _server() as served:
+        client = served.client
+        yield await served.timed(
+            "creates over HTTPS", _WRITES, _send_all(client, "POST", creates, _JSON), 1_500
+        )
+        yield await served.timed(
+            "patches over HTTPS", _WRITES, _send_all(client, "PATCH", patches, _MERGE), 1_500
+        )
+        events = _WATCHERS * _EVENTS
+        yield await served.timed(f"watch events to {_WATCHERS} watchers", events, _fan_out(client), 100_000)
+        await _send_all(client, "POST", more, _JSON)
+        async for row in _beside_lists(served):
+            yield row
 
 
 async def main() -> None:
     """Measure and print."""
-    async with _server() as (client, pid):
-        await _measure(client, pid)
+    async for row in measure():
+        print(render(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -47,11 +47,13 @@ class ControlPlane:
 
     Attributes:
         url: Address of the API server.
+        etcd_url: Address of etcd, whose API is plain HTTP here.
         folder: Logs, certificates and data; removed at exit.
         started_in: Seconds from the first process to `/readyz`.
     """
 
     url: str
+    etcd_url: str
     folder: Path
     started_in: float
     _ca: trustme.CA
@@ -96,9 +98,30 @@ class ControlPlane:
         certificate.configure_cert(context)
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
-    def audit(self) -> list[dict[str, Any]]:
-        """Return every request so far that came to its end, as audit.k8s.io/v1 Events at level Metadata."""
-        lines = (self.folder / "audit.log").read_text().splitlines()
+    async def compact(self) -> None:
+        """Make etcd forget all versions but the present ones, as kube-apiserver has it do every five minutes."""
+        async with aiohttp.ClientSession(self.etcd_url, raise_for_status=True) as http:
+            async with http.post("/v3/kv/range", json={"key": "AA=="}) as answer:
+                revision = (await answer.json())["header"]["revision"]
+            async with http.post(
+                "/v3/kv/compaction", json={"revision": revision, "physical": True}
+            ) as answer:
+                await answer.read()
+
+    @property
+    def audit_position(self) -> int:
+        """How far the audit log has got, in bytes: what is to come begins there."""
+        return (self.folder / "audit.log").stat().st_size
+
+    def audit(self, since: int = 0) -> list[dict[str, Any]]:
+        """Return every request so far that came to its end, as audit.k8s.io/v1 Events at level Metadata.
+
+        Args:
+            since: A position of the log from which on they are wanted.
+        """
+        with (self.folder / "audit.log").open("rb") as log:
+            log.seek(since)
+            lines = log.read().splitlines()
         return [event for event in map(json.loads, lines) if event["stage"] == "ResponseComplete"]
 
     def requests_by_user_agent(self) -> Counter[str]:
@@ -145,7 +168,8 @@ async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> 
         folder = Path(name)
         ca = trustme.CA()
         _write_credentials(folder, ca)
-        plane = ControlPlane(url=f"https://127.0.0.1:{secure}", folder=folder, started_in=0.0, _ca=ca)
+        url, etcd_url = f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{client}"
+        plane = ControlPlane(url=url, etcd_url=etcd_url, folder=folder, started_in=0.0, _ca=ca)
         began = time.monotonic()
         async with contextlib.AsyncExitStack() as running:
             await running.enter_async_context(
@@ -202,6 +226,8 @@ def _apiserver_flags(folder: Path, etcd: int, secure: int) -> tuple[str, ...]:
         "--endpoint-reconciler-type=none",
         f"--audit-policy-file={folder / 'audit-policy.yaml'}",
         f"--audit-log-path={folder / 'audit.log'}",
+        # one file, however long the tests take
+        "--audit-log-maxsize=10000",
         # a busy test machine is no reason to make clients wait
         "--enable-priority-and-fairness=false",
     )

@@ -5,29 +5,29 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from tests.conformance.steps import NAMESPACES, Events, Ref, Script, Send, Step, Until, Watch, post
-from tests.support.waiting import until
+from tests.conformance.steps import NAMESPACES, Compact, Events, Ref, Script, Send, Step, Until, Watch, post
 
 _PATIENCE = 45.0  # the real garbage collector looks for new kinds every 30 s
 _QUIET = 10.0
-_HANG_UP = 0.05
+_POLL = 0.05
 
 Entry = tuple[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A server that scripts can be played on."""
+    """A server that scripts can be played on; ``compact`` makes it forget all versions but the present ones."""
 
     name: str
     url: str
     session: Callable[[], aiohttp.ClientSession]
+    compact: Callable[[], Awaitable[None]]
 
 
 class Player:
@@ -52,6 +52,8 @@ class Player:
                 await self._watch(step)
             case Events():
                 await self._events(step)
+            case Compact():
+                await self._endpoint.compact()
 
     async def request(self, step: Send) -> tuple[Any, Any]:
         """Send a request; what is compared, and the whole body."""
@@ -86,13 +88,14 @@ class Player:
         self.transcript.append((f"{step.method} {self._path(step.path)}{query}{sent}", answer))
 
     async def _until(self, step: Until) -> None:
-        async def met() -> bool:
-            answer, body = await self.request(Send(method="GET", path=step.path))
-            return step.met(answer["code"], body)
-
+        asked = Send(method="GET", path=step.path)
         try:
-            await until(met, seconds=_PATIENCE)
-            outcome = "as wanted"
+            async with asyncio.timeout(_PATIENCE):
+                answer, body = await self.request(asked)
+                while not step.met(answer["code"], body):
+                    await asyncio.sleep(_POLL)
+                    answer, body = await self.request(asked)
+                outcome: Any = "as wanted"
         except TimeoutError:
             outcome = "never as wanted"
         self.transcript.append((f"until {self._path(step.path)}", outcome))
@@ -170,5 +173,5 @@ async def play(endpoint: Endpoint, script: Script, namespace: str) -> list[Entry
                 await player.play(step)
         finally:
             player.close()
-            await asyncio.sleep(_HANG_UP)  # hung up TLS connections need a moment to be gone
+            await asyncio.sleep(_POLL)  # hung up TLS connections need a moment to be gone
         return player.transcript

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from capt.embedded import ApiServer, ServerOptions
+from capt.embedded import ApiServer, ExpireHistory, Fault, ServerOptions
 from hack.envtest import ControlPlane, control_plane
 from tests.conformance.kinds import DEFINITIONS
 from tests.conformance.player import Endpoint, play
 from tests.conformance.steps import Script, defined
+
+# ServiceAccounts come straight from etcd, so that what it no longer has is not served out of a cache.
+_FLAGS = ("--watch-cache-sizes=serviceaccounts#0",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ def both_servers() -> Iterator[Servers]:
 
 @contextlib.asynccontextmanager
 async def _both() -> AsyncIterator[Servers]:
-    async with control_plane() as plane, ApiServer(ServerOptions()) as server:
+    async with control_plane(None, *_FLAGS) as plane, ApiServer(ServerOptions()) as server:
         servers = Servers(real=_real(plane), embedded=_embedded(server))
         prepare = Script("the shared kinds are defined", tuple(s for d in DEFINITIONS for s in defined(d)))
         for endpoint in (servers.real, servers.embedded):
@@ -65,7 +68,7 @@ async def _both() -> AsyncIterator[Servers]:
 
 
 def _real(plane: ControlPlane) -> Endpoint:
-    return Endpoint(name="real", url=plane.url, session=plane.session)
+    return Endpoint(name="real", url=plane.url, session=plane.session, compact=plane.compact)
 
 
 def _embedded(server: ApiServer) -> Endpoint:
@@ -76,4 +79,9 @@ def _embedded(server: ApiServer) -> Endpoint:
             headers={"Authorization": f"Bearer {server.token}"},
         )
 
-    return Endpoint(name="embedded", url=server.url, session=session)
+    async def compact() -> None:
+        server.faults.add(Fault(match=lambda info: info.path == "/version", action=ExpireHistory()))
+        async with session() as http, http.get(f"{server.url}/version") as answer:
+            await answer.read()
+
+    return Endpoint(name="embedded", url=server.url, session=session, compact=compact)

@@ -75,7 +75,12 @@ class Events:
     count: int | None = None
 
 
-Step = Send | Until | Watch | Events
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Make the server forget all versions but the present ones."""
+
+
+Step = Send | Until | Watch | Events | Compact
 
 
 @dataclass(frozen=True, slots=True)

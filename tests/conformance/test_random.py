@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.support.api_client import widget
 
 pytestmark = pytest.mark.envtest
 
+_EXAMPLES = int(os.environ.get("CAPT_TEST_EXAMPLES", "25"))
 _NUMBERS = itertools.count()
 _PATIENCE = 15.0
 _POLL = 0.01
@@ -191,7 +193,11 @@ async def _until_last(player: Player) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=_EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(_SCRIPTS)
 def test_random_scripts_go_alike(servers: Servers, script: list[tuple[Send, ...]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from tests.conformance.kinds import gadget
 from tests.conformance.steps import (
     CONFIG_MAPS,
+    SECRETS,
     WIDGETS,
     Ref,
     Step,
@@ -101,10 +102,18 @@ SCRIPTS = (
         events("maps", 1),
     ),
     script(
-        "a stream ends when its time is over, with a bookmark if they are wanted",
+        "a stream ends when its time is over",
         _LIST,
         watch("plain", CONFIG_MAPS, resourceVersion=_RV, timeoutSeconds="1"),
         events("plain"),
+    ),
+    script(
+        "a bookmark says how far a quiet stream has come before its time is over",
+        _LIST,
+        watch("marked", CONFIG_MAPS, resourceVersion=_RV, timeoutSeconds="4", allowWatchBookmarks="true"),
+        post(SECRETS, {"metadata": {"name": "s"}}, view=lambda _: None),
+        get(CONFIG_MAPS, view=lambda _: None),
+        events("marked", 1),
     ),
     script(
         "a label selector moves objects in and out",

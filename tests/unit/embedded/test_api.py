@@ -97,6 +97,22 @@ async def test_yaml_is_read_too(api: Client) -> None:
     assert (answer.code, answer.body["data"]) == (201, {"a": "b"})
 
 
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/apis/rbac.authorization.k8s.io/v1/clusterroles", "clusterroles.rbac.authorization.k8s.io"),
+        ("/apis/apps/v1/namespaces/default/deployments/d", "deployments.apps"),
+        ("/api/v1/namespaces/default/pods", "pods"),
+        ("/api/v1/namespaces/default/serviceaccounts/default/token", "TokenRequest"),
+    ],
+)
+async def test_what_is_left_to_a_real_server_is_named(api: Client, path: str, what: str) -> None:
+    """What Kubernetes has and this server has not is a 404 whose sentence says so."""
+    answer = await api.post(path, {})
+    assert (answer.code, answer.body["reason"]) == (404, "NotFound")
+    assert answer.message == f"{what} is not served by this API server, which is made for one machine"
+
+
 @pytest.mark.parametrize("field", ["labels", "finalizers", "ownerReferences", "name"])
 async def test_metadata_of_a_wrong_type_is_a_bad_request(widgets: Client, field: str) -> None:
     """Metadata that cannot be decoded is 400, whatever the kind."""

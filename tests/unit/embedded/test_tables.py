@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from capt.embedded.tables import human_duration, json_path, printer_column
+from capt.embedded.tables import column, human_duration, json_path
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
 
@@ -84,6 +84,6 @@ def test_paths_that_cannot_be_read(path: str) -> None:
 )
 def test_cells_have_the_type_of_their_column(kind: str, value: Any, cell: Any) -> None:
     """A value that does not fit its column leaves the cell empty."""
-    column = printer_column({"name": "C", "type": kind, "jsonPath": ".v"})
-    assert column.value({"v": value}) == cell
-    assert column.value({}) is None
+    made = column({"name": "C", "type": kind, "jsonPath": ".v"})
+    assert made.value({"v": value}) == cell
+    assert made.value({}) is None
