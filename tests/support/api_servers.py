@@ -101,7 +101,7 @@ class RealApi:
     def __init__(self, plane: ControlPlane, manager_kubeconfig: dict[str, Any]) -> None:
         self._plane = plane
         self._manager_kubeconfig = manager_kubeconfig
-        self._before = len(plane.audit())
+        self._before = plane.audit_position
 
     def kubeconfig(self) -> dict[str, Any]:
         return self._plane.kubeconfig()
@@ -110,7 +110,7 @@ class RealApi:
         return self._manager_kubeconfig
 
     def audit(self) -> list[AuditEvent]:
-        return [_audit_event(event) for event in self._plane.audit()[self._before :]]
+        return [_audit_event(event) for event in self._plane.audit(self._before)]
 
 
 @contextlib.asynccontextmanager
