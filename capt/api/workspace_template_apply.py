@@ -64,6 +64,8 @@ class WorkspaceTemplateApplyStatus(ApiModel):
     """Hash of what was last applied."""
     last_failed_revision: str | None = None
     """Hash of what last failed."""
+    last_failed_time: Time | None = None
+    """When `last_failed_revision` was first seen failing."""
     last_failure_message: str | None = None
     """Why it failed."""
     outputs: JsonObject = Field(default_factory=dict)

@@ -244,10 +244,15 @@ def _status(
             "last_applied_revision": revision,
             "last_applied_time": old.last_applied_time if old.last_applied_revision == revision else now,
             "last_failed_revision": None,
+            "last_failed_time": None,
             "last_failure_message": None,
         }
     elif verdict.failure:
-        update |= {"last_failed_revision": revision, "last_failure_message": verdict.failure}
+        update |= {
+            "last_failed_revision": revision,
+            "last_failed_time": (old.last_failed_revision == revision and old.last_failed_time) or now,
+            "last_failure_message": verdict.failure,
+        }
     # validated anew, so that times are cut to what a status can hold
     return WorkspaceTemplateApplyStatus.model_validate({**dict(old), **update})
 

@@ -100,6 +100,9 @@ def test_failure_and_healing() -> None:
         "r1",
         "create failed: no such region",
     )
+    assert broken.status.last_failed_time == NOW
+    newer = found(failed("create failed: no such region"), revision="r2")
+    assert report(after(apply, broken), Outcome(found=newer), LATER).status.last_failed_time == LATER
     again = report(after(apply, broken), Outcome(found=found(failed("create failed: no such region"))), LATER)
     assert again.warning is None
     assert again.status == broken.status
@@ -108,6 +111,7 @@ def test_failure_and_healing() -> None:
     healed = report(after(apply, broken), Outcome(found=found(done())), LATER)
     assert healed.status.applied
     assert healed.status.last_failed_revision is None
+    assert healed.status.last_failed_time is None
     assert healed.status.last_failure_message is None
 
 
