@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -125,8 +126,8 @@ _SPECIAL: dict[str, dict[str, Any]] = {  # beside the kind's definition
 }
 
 
-def builtin_resources() -> list[Resource]:
+@functools.cache
+def builtin_resources() -> tuple[Resource, ...]:
     """Every built-in kind, CustomResourceDefinition included."""
-    return [
-        builtin_resource(spec, _CELLS, **_SPECIAL.get(spec["names"]["kind"], {})) for spec in kinds()["kinds"]
-    ]
+    specs = kinds()["kinds"]
+    return tuple(builtin_resource(s, _CELLS, **_SPECIAL.get(s["names"]["kind"], {})) for s in specs)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capt.embedded.errors import StatusError
@@ -29,6 +29,7 @@ LISTS = Schema(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(OBJECTS, PATCHES)
 def test_a_merge_patch_says_what_is_there_afterwards(target: dict[str, Any], patch: dict[str, Any]) -> None:
     """Fields of the patch are in the result (nulls are not), others stay; doing it twice changes nothing more."""
@@ -40,6 +41,7 @@ def test_a_merge_patch_says_what_is_there_afterwards(target: dict[str, Any], pat
     assert merge(result, patch) == result
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(OBJECTS, PATCHES)
 def test_a_merge_patch_leaves_its_arguments_alone(target: dict[str, Any], patch: dict[str, Any]) -> None:
     """The target is not changed in place."""
