@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from capt.runtime.clock import Clock
-from capt.runtime.errors import CacheLagError, NotFound, UndecodableError
+from capt.runtime.errors import CacheLagError, NotFound, RequestTimeout, UndecodableError
 from capt.runtime.event import Event
 from capt.runtime.list_watch import Phase, State
 from capt.runtime.logging import get_logger
@@ -262,6 +262,9 @@ class Informer:
             if not was_missing:
                 log = _log.warning if self.required else _log.info
                 log("kind is not served, waiting for it", resource=self.name)
+        elif isinstance(error, RequestTimeout) and state.phase is Phase.WATCH:
+            # of a kind that has had no event since the server began, the server sends no bookmarks either
+            _log.debug("the watch was silent, it is opened again", resource=self.name)
         elif error is not None:
             self.problem = f"{self.name}: {error}"
             _log.warning(

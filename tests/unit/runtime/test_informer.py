@@ -12,6 +12,7 @@ from capt.runtime import (
     Kind,
     NotFound,
     NotWatched,
+    RequestTimeout,
 )
 from capt.runtime.metrics import Metrics
 from capt.runtime.testing import FakeClock, settle
@@ -69,6 +70,17 @@ async def test_a_kind_that_goes_away_takes_its_objects_along():
         await until(lambda: handle.missing)
         assert heard.short == [("added", "a"), ("deleted", "a")]
         assert not handle.synced
+
+
+async def test_a_quiet_kind_is_no_problem():
+    """A watch without a sound, as of a kind without events, goes on from where it was, and is nobody's trouble."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        handle, watch = await synced(transport, informers, manifest("a", 3))
+        watch.fail(RequestTimeout("silence"))
+        again = await transport.opened(1)
+        assert again.query["resourceVersion"] == "10"
+        assert (handle.synced, handle.problem) == (True, "")
 
 
 async def test_unsynced_names_the_reason():
