@@ -31,6 +31,7 @@ from tests.support.control_planes import (
     template_body,
     world,
 )
+from tests.support.core import capt_cluster_body, cluster_body
 from tests.support.fast_clock import FastClock
 from tests.support.refusal import RefusingTransport
 
@@ -273,6 +274,22 @@ async def test_what_the_api_server_refuses_is_told(new: World, method: str, path
         control_plane = await new.phase("Ready")
         assert control_plane.status.failure_reason is None
         assert (await new.parent())["spec"]["controlPlaneEndpoint"]["host"] == HOST
+
+
+async def test_the_endpoint_of_the_infrastructure_comes_first(new: World) -> None:
+    """B1, C16: where the CAPTCluster gives the Cluster its endpoint the control plane keeps its own to itself; no fight."""
+    client, given = new.cluster.client, {"host": "api.example.org", "port": 6443}
+    async with new.cluster.manager():
+        body = capt_cluster_body(NAME)
+        body["spec"]["controlPlaneEndpoint"] = given
+        await client.create(TEMPLATE, template_body(module()))
+        await client.create(CAPT_CLUSTER, body)
+        await client.create(CAPT_CONTROL_PLANE, control_plane_body())
+        await client.create(new.edition.cluster, cluster_body(new.edition, NAME))
+        control_plane = await new.until(lambda each: each.status.initialized)
+        assert control_plane.status.endpoint == f"{HOST}:443"
+        assert (await new.parent())["spec"]["controlPlaneEndpoint"] == given
+    assert new.cluster.writes(user_agent="capt").count("patch clusters") <= 1
 
 
 async def test_an_endpoint_that_is_sensitive(new: World) -> None:

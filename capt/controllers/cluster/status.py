@@ -167,7 +167,8 @@ def _report(seen: Observation, vpc: VPC) -> Report:
     news = News(
         role="infrastructure",
         ready=ready,
-        endpoint=own,
+        # Cluster API takes it when the infrastructure has been provisioned, not before
+        endpoint=own if values["initialization"] is not None else None,
         failure_domains=domains,
         failure_reason=values["failure_reason"],
         failure_message=values["failure_message"],

@@ -152,7 +152,7 @@ class CaptControlPlaneReconciler:
         if isinstance(endpoint, RefusedEndpoint):
             return outcome
         try:
-            control_plane = await self._write_endpoint(control_plane, seen.parent, endpoint)
+            control_plane = await self._write_endpoint(seen, endpoint)
         except ApiError as error:
             problem = f"the endpoint {endpoint} cannot be written: {error.message}"
             return replace(outcome, problem=problem, error=error)
@@ -220,9 +220,8 @@ class CaptControlPlaneReconciler:
         )
         return Done()
 
-    async def _write_endpoint(
-        self, control_plane: CAPTControlPlane, parent: Parent, endpoint: APIEndpoint
-    ) -> CAPTControlPlane:
+    async def _write_endpoint(self, seen: Seen, endpoint: APIEndpoint) -> CAPTControlPlane:
+        control_plane = seen.control_plane
         if control_plane.spec.control_plane_endpoint != endpoint:
             desired = {"spec": {"controlPlaneEndpoint": to_manifest(endpoint)}}
             control_plane = await _past_conflicts(
@@ -230,8 +229,10 @@ class CaptControlPlaneReconciler:
             )
             message = f"the API server is reached at {endpoint}"
             self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "EndpointUpdated", message)
-        patches = tell(parent, control_plane, News(role="controlPlane", ready=False, endpoint=endpoint))
-        await _past_conflicts(lambda: write(self._client, parent, patches))
+        if not seen.network.provides_endpoint:
+            news = News(role="controlPlane", ready=False, endpoint=endpoint)
+            patches = tell(seen.parent, control_plane, news)
+            await _past_conflicts(lambda: write(self._client, seen.parent, patches))
         return control_plane
 
     async def _tell(self, seen: Seen, standing: Standing, outcome: Outcome) -> Result:

@@ -28,10 +28,13 @@ class Network:
     Attributes:
         lacks: What it waits for, for people; empty when it is ready.
         capt_cluster: The CAPTCluster with the VPC; None when the infrastructure is somebody else's.
+        provides_endpoint: Whether the Cluster's endpoint is the infrastructure's to give: Cluster API takes that first, and
+            keeps it whatever the control plane says.
     """
 
     lacks: str
     capt_cluster: CAPTCluster | None = None
+    provides_endpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ async def network_of(client: Client, parent: Parent) -> Network:
     resource = CAPT_CLUSTER.resource
     if (reference.group, reference.kind) != (resource.group, resource.kind):
         lacks = "" if _is_provisioned(parent) else f"waits for {reference.kind} {reference.name} to be ready"
-        return Network(lacks=lacks)
+        # what stands there may be theirs: it is not replaced
+        return Network(lacks=lacks, provides_endpoint=parent.endpoint is not None)
     namespace = parent.cluster.metadata.namespace or ""
     found = await client.get(CAPT_CLUSTER, namespace, reference.name)
     if found is None:
@@ -68,7 +72,8 @@ async def network_of(client: Client, parent: Parent) -> Network:
         return Network(lacks=f"CAPTCluster {reference.name} is being deleted", capt_cluster=found)
     ready = found.status.ready or (is_externally_managed(found) and _is_provisioned(parent))
     lacks = "" if ready else f"waits for the VPC of CAPTCluster {reference.name} to be ready"
-    return Network(lacks=lacks, capt_cluster=found)
+    own = found.spec.control_plane_endpoint
+    return Network(lacks=lacks, capt_cluster=found, provides_endpoint=own is not None and own.is_set)
 
 
 async def machines_of(client: Client, control_plane: CAPTControlPlane) -> list[MachineObject]:
