@@ -149,10 +149,8 @@ class Catalogue:
     def by_kind(self, api_version: str, kind: str) -> Resource | None:
         """The resource of an ``apiVersion`` and ``kind``, as owner references name it."""
         group, _, version = api_version.rpartition("/")
-        for resource in self:
-            if resource.kind == kind and resource.group == group and resource.version == version:
-                return resource
-        return None
+        wanted = (group, version, kind)
+        return next((r for r in self if (r.group, r.version, r.kind) == wanted), None)
 
     def by_id(self, resource_id: str) -> Resource | None:
         """A served version of ``plural.group``, the one in which objects are stored if it is served."""

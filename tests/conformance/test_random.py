@@ -1,4 +1,7 @@
-"""Random requests to both servers: the same answers, the same state after each, the same events."""
+"""Random requests to both servers: the same answers, the same state after each, the same events.
+
+`CAPT_TEST_EXAMPLES=300` tries as many scripts; the suite has time for 25.
+"""
 
 from __future__ import annotations
 
