@@ -64,7 +64,12 @@ class Options:
     leader_election_id: str
     leader_election_namespace: str
     metrics_bind_address: str
+    metrics_secure: bool
+    metrics_cert_path: str
+    metrics_cert_name: str
+    metrics_cert_key: str
     health_probe_bind_address: str
+    debug_bind_address: str
     allow_cross_namespace_templates: bool
     log_format: Literal["json", "console"]
     log_level: str
@@ -186,6 +191,38 @@ def parse(argv: Sequence[str]) -> Options:
         help="where /metrics is served, 0 for nowhere (default: :8080; with --embedded: a free port on loopback)",
     )
     serving.add_argument(
+        "--metrics-secure",
+        nargs="?",
+        const="true",
+        default="false",
+        metavar="BOOL",
+        help="serve /metrics over HTTPS, and only to who has a token and a role that allows to read it",
+    )
+    serving.add_argument(
+        "--metrics-cert-path",
+        default="",
+        metavar="DIR",
+        help="folder with the certificate for --metrics-secure, read again when it changes (default: a self-signed one)",
+    )
+    serving.add_argument(
+        "--metrics-cert-name",
+        default="tls.crt",
+        metavar="FILE",
+        help="certificate in that folder (default: %(default)s)",
+    )
+    serving.add_argument(
+        "--metrics-cert-key",
+        default="tls.key",
+        metavar="FILE",
+        help="key in that folder (default: %(default)s)",
+    )
+    serving.add_argument(
+        "--debug-bind-address",
+        default="0",
+        metavar="ADDR",
+        help="where /debug shows caches, queues, reconciles and tasks, on loopback only (default: nowhere)",
+    )
+    serving.add_argument(
         "--health-probe-bind-address",
         metavar="ADDR",
         help="where /healthz and /readyz are served, 0 for nowhere "
@@ -217,13 +254,20 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         parser.error("--ephemeral goes with --embedded only")
     if flags.ephemeral and flags.data_dir:
         parser.error("--ephemeral uses a temporary directory: it does not go with --data-dir")
-    if flags.leader_elect not in ("true", "false"):
-        parser.error(f"--leader-elect: {flags.leader_elect!r} is neither true nor false")
+    for flag in ("leader_elect", "metrics_secure"):
+        if (value := getattr(flags, flag)) not in ("true", "false"):
+            parser.error(f"--{flag.replace('_', '-')}: {value!r} is neither true nor false")
+    if flags.metrics_cert_path and flags.metrics_secure != "true":
+        parser.error("--metrics-cert-path goes with --metrics-secure only")
     if not re.fullmatch(_LABEL_VALUE, flags.watch_filter):
         parser.error(f"--watch-filter: {flags.watch_filter!r} is no value of a label")
-    for flag in ("metrics_bind_address", "health_probe_bind_address"):
+    for flag in ("metrics_bind_address", "health_probe_bind_address", "debug_bind_address"):
         if (address := getattr(flags, flag)) is not None and not _is_bind_address(address):
             parser.error(f"--{flag.replace('_', '-')}: {address!r} is not HOST:PORT, :PORT or 0")
+    if flags.debug_bind_address not in ("0", "") and not _is_loopback(flags.debug_bind_address):
+        parser.error(
+            f"--debug-bind-address: {flags.debug_bind_address!r} is not on loopback, as 127.0.0.1:PORT is"
+        )
     chosen = flags.enable_controller or [*GROUPS]
     return Options(
         kubeconfig=flags.kubeconfig,
@@ -241,6 +285,11 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         metrics_bind_address=_address(
             flags.metrics_bind_address, "127.0.0.1:0" if flags.embedded else ":8080"
         ),
+        metrics_secure=flags.metrics_secure == "true",
+        metrics_cert_path=flags.metrics_cert_path,
+        metrics_cert_name=flags.metrics_cert_name,
+        metrics_cert_key=flags.metrics_cert_key,
+        debug_bind_address=flags.debug_bind_address,
         health_probe_bind_address=_address(
             flags.health_probe_bind_address, "127.0.0.1:0" if flags.embedded else ":8081"
         ),
@@ -260,6 +309,17 @@ def _is_bind_address(address: str) -> bool:
     return address in ("0", "") or (
         bool(colon) and port.isdecimal() and int(port) < 65536 and " " not in host
     )
+
+
+def _is_loopback(address: str) -> bool:
+    # as capt.runtime.debug has it; that is too heavy to import before the flags are known to be right
+    import ipaddress
+
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _run(options: Options) -> None:
@@ -295,7 +355,12 @@ def compose(config: ClusterConfig, options: Options, *, engine: Engine, data_dir
         config,
         ManagerOptions(
             metrics_bind_address=options.metrics_bind_address,
+            metrics_secure=options.metrics_secure,
+            metrics_cert_path=options.metrics_cert_path,
+            metrics_cert_name=options.metrics_cert_name,
+            metrics_cert_key=options.metrics_cert_key,
             health_probe_bind_address=options.health_probe_bind_address,
+            debug_bind_address=options.debug_bind_address,
             leader_elect=options.leader_elect,
             leader_election_id=options.leader_election_id,
             leader_election_namespace=options.leader_election_namespace,

@@ -15,10 +15,13 @@ stops the others in the same orderly way, and its error comes out of :meth:`Mana
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +29,9 @@ from capt.runtime.client import Client
 from capt.runtime.clock import Clock, SystemClock, Timer, timeout
 from capt.runtime.config import ClusterConfig
 from capt.runtime.controller import Controller, Watch
+from capt.runtime.debug import debug_app, parse_loopback_address
+from capt.runtime.delegated_auth import RIGHTS as AUTH_RIGHTS
+from capt.runtime.delegated_auth import DelegatedAuth, guarded
 from capt.runtime.event import Event
 from capt.runtime.fence import FencedTransport, refuse_late_write
 from capt.runtime.informer import Informers
@@ -38,6 +44,7 @@ from capt.runtime.recorder import RIGHTS as EVENT_RIGHTS
 from capt.runtime.recorder import EventSink, Recorder
 from capt.runtime.rights import Right
 from capt.runtime.serving import health_app, metrics_app, parse_bind_address, serve
+from capt.runtime.serving_certificate import ServingCertificate, self_signed
 from capt.runtime.transport import HttpTransport, Transport
 from capt.runtime.watch_handle import WatchHandle
 
@@ -53,7 +60,13 @@ class ManagerOptions:
 
     Attributes:
         metrics_bind_address: where ``/metrics`` is served: ``:8080``, ``127.0.0.1:0``; ``0`` or "" for nowhere.
+        metrics_secure: serve ``/metrics`` over HTTPS, and only to those whose token the API server knows and whose roles
+            allow them to read it.
+        metrics_cert_path: folder with the certificate for that, read again when it changes; "" for a self-signed one.
+        metrics_cert_name: its file in that folder.
+        metrics_cert_key: the file of its key.
         health_probe_bind_address: where ``/healthz`` and ``/readyz`` are served, likewise.
+        debug_bind_address: where ``/debug`` is served, on loopback only; ``0`` or "" for nowhere.
         leader_elect: run leader controllers only while holding a lease.
         leader_election_id: name of the Lease.
         leader_election_namespace: of the Lease; "" for the pod's or the context's namespace.
@@ -67,7 +80,12 @@ class ManagerOptions:
     """
 
     metrics_bind_address: str = ":8080"
+    metrics_secure: bool = False
+    metrics_cert_path: str = ""
+    metrics_cert_name: str = "tls.crt"
+    metrics_cert_key: str = "tls.key"
     health_probe_bind_address: str = ":8081"
+    debug_bind_address: str = "0"
     leader_elect: bool = False
     leader_election_id: str = "capt-leader"
     leader_election_namespace: str = ""
@@ -127,7 +145,20 @@ class Manager:
         self._servers = {
             "metrics": parse_bind_address(options.metrics_bind_address),
             "probes": parse_bind_address(options.health_probe_bind_address),
+            "debug": parse_loopback_address(options.debug_bind_address),
         }
+        self._certificate: ServingCertificate | None = None
+        if options.metrics_secure and options.metrics_cert_path:
+            folder = Path(options.metrics_cert_path)
+            self._certificate = ServingCertificate(
+                folder / options.metrics_cert_name,
+                folder / options.metrics_cert_key,
+                clock=self.clock,
+                reads=self.metrics.certificate_reads,
+                errors=self.metrics.certificate_errors,
+            )
+        self._auth = DelegatedAuth(transport, self.clock)
+        self._loops: dict[str, ReconcileLoop] = {}
         identity = options.identity or new_identity()
         self._elector: LeaderElector | None = None
         # what a leader's controllers send passes a fence that closes when its time is over
@@ -201,11 +232,12 @@ class Manager:
     @property
     def rights(self) -> tuple[Right, ...]:
         """What controllers and event recorder need at the API server; leader election needs its own beside them."""
-        return (*EVENT_RIGHTS, *(right for each in self._controllers for right in each.all_rights))
+        own = (*EVENT_RIGHTS, *(AUTH_RIGHTS if self._options.metrics_secure else ()))
+        return (*own, *(right for each in self._controllers for right in each.all_rights))
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """``host:port`` of the servers that are up: ``metrics``, ``probes``."""
+        """``host:port`` of the servers that are up: ``metrics``, ``probes``, ``debug``."""
         return MappingProxyType(self._addresses)
 
     @property
@@ -261,6 +293,8 @@ class Manager:
                 tasks.create_task(self._measure_lag(), name="event loop lag"),
                 tasks.create_task(self._guard("event recorder", self._events.run), name="event recorder"),
             ]
+            if self._certificate is not None:
+                background.append(tasks.create_task(self._certificate.run(), name="certificate"))
             async with self.informers, AsyncExitStack() as watches:
                 await self._watch_all(watches)
                 background.append(tasks.create_task(self._report_readiness(), name="readiness"))
@@ -273,17 +307,27 @@ class Manager:
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
+        guards = (guarded(self._auth),) if self._options.metrics_secure else ()
         apps = {
-            "metrics": metrics_app(self.metrics),
+            "metrics": metrics_app(self.metrics, *guards),
             "probes": health_app({"/healthz": {"ping": lambda: ""}, "/readyz": {"caches": self._unready}}),
+            "debug": debug_app(self.informers, lambda: self._loops),
         }
         async with AsyncExitStack() as servers:
             for name, address in self._servers.items():
                 if address is not None:
-                    self._addresses[name] = await servers.enter_async_context(serve(apps[name], address))
+                    tls = await self._metrics_tls() if name == "metrics" else None
+                    self._addresses[name] = await servers.enter_async_context(serve(apps[name], address, tls))
                     self._log.info("serving", what=name, address=self._addresses[name])
             yield
         self._addresses.clear()
+
+    async def _metrics_tls(self) -> ssl.SSLContext | None:
+        if not self._options.metrics_secure:
+            return None
+        if self._certificate is not None:
+            return self._certificate.context
+        return await asyncio.to_thread(self_signed, "localhost", socket.gethostname())
 
     async def _watch_all(self, watches: AsyncExitStack) -> None:
         """Hold a handle on everything that controllers watch, so that caches stay warm between terms."""
@@ -333,7 +377,10 @@ class Manager:
                     )
                     loops.append(loop)
                     group.create_task(
-                        self._guard(f"controller {controller.name}", loop.run), name=controller.name
+                        self._guard(
+                            f"controller {controller.name}", partial(self._run_loop, controller.name, loop)
+                        ),
+                        name=controller.name,
                     )
             for runnable in self._runnables:
                 if runnable.leader is leader:
@@ -346,6 +393,13 @@ class Manager:
                 loop.stop()
             for task in runnables:
                 task.cancel()
+
+    async def _run_loop(self, name: str, loop: ReconcileLoop) -> None:
+        self._loops[name] = loop
+        try:
+            await loop.run()
+        finally:
+            del self._loops[name]
 
     async def _guard(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run a part; its failure stops the manager instead of cancelling its neighbours."""

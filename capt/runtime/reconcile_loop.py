@@ -20,6 +20,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -35,9 +36,26 @@ from capt.runtime.metrics import Metrics
 from capt.runtime.race import unless
 from capt.runtime.resource import Key
 from capt.runtime.result import After, Done, Request, Result
-from capt.runtime.workqueue import LOW_PRIORITY, Item, WorkQueue
+from capt.runtime.workqueue import LOW_PRIORITY, Item, QueueStatistics, WorkQueue
 
 _MOST_KNOWN_BUGS = 256  # tracebacks remembered as logged; forgetting them only logs one again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """A reconcile that is under way.
+
+    Attributes:
+        key: of what.
+        reasons: why.
+        seconds: for how long.
+        task: in which it runs.
+    """
+
+    key: Key
+    reasons: frozenset[str]
+    seconds: float
+    task: asyncio.Task[Any]
 
 
 class ReconcileLoop:
@@ -62,6 +80,7 @@ class ReconcileLoop:
             clock=clock, metrics=metrics.queue(controller.name), min_interval=controller.min_interval
         )
         self._backoff: ItemBackoff[Key] = ItemBackoff(controller.backoff)
+        self._running: dict[Key, tuple[Item[Key], float, asyncio.Task[Any]]] = {}
         self._stopping = asyncio.Event()
         self._known_bugs: set[tuple[object, ...]] = set()
         self._log = get_logger()
@@ -90,6 +109,18 @@ class ReconcileLoop:
         """Start no further reconcile."""
         self._stopping.set()
         self._queue.shut_down()
+
+    def in_flight(self) -> list[InFlight]:
+        """Return the reconciles that are under way."""
+        now = self._clock.monotonic()
+        return [
+            InFlight(key=key, reasons=item.reasons, seconds=now - started, task=task)
+            for key, (item, started, task) in self._running.items()
+        ]
+
+    def queue_statistics(self) -> QueueStatistics:
+        """Return what waits in the queue."""
+        return self._queue.statistics()
 
     def _handler(self, watch: Watch) -> Callable[[Event], None]:
         def handle(event: Event) -> None:
@@ -133,10 +164,14 @@ class ReconcileLoop:
             reasons=sorted(item.reasons),
         )
         self._metrics.active_workers.inc()
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[key] = (item, started, task)
         try:
             outcome = await self._outcome(Request(key.namespace, key.name, item.reasons))
             self._settle(item, outcome, self._clock.monotonic() - started)
         finally:
+            del self._running[key]
             self._metrics.active_workers.dec()
             self._metrics.seconds.observe(self._clock.monotonic() - started)
 

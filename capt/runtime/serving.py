@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from capt.runtime.metrics import Metrics
 
@@ -60,8 +62,10 @@ def parse_bind_address(text: str) -> BindAddress | None:
 
 
 @asynccontextmanager
-async def serve(app: web.Application, address: BindAddress) -> AsyncIterator[str]:
-    """Serve ``app`` while the context lasts; yields the ``host:port`` that it listens on.
+async def serve(
+    app: web.Application, address: BindAddress, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve ``app`` while the context lasts, with ``tls`` over HTTPS; yields the ``host:port`` that it listens on.
 
     Raises:
         OSError: the address cannot be used; the message names it.
@@ -69,7 +73,7 @@ async def serve(app: web.Application, address: BindAddress) -> AsyncIterator[str
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address.host or None, address.port)
+        site = web.TCPSite(runner, address.host or None, address.port, ssl_context=tls)
         try:
             await site.start()
         except OSError as error:
@@ -81,13 +85,13 @@ async def serve(app: web.Application, address: BindAddress) -> AsyncIterator[str
         await runner.cleanup()
 
 
-def metrics_app(metrics: Metrics) -> web.Application:
-    """Return an application with ``/metrics``."""
+def metrics_app(metrics: Metrics, *guards: Middleware) -> web.Application:
+    """Return an application with ``/metrics``, behind ``guards``."""
 
     async def scrape(_request: web.Request) -> web.Response:
         return web.Response(body=await metrics.text(), headers={"Content-Type": _TEXT})
 
-    app = web.Application()
+    app = web.Application(middlewares=guards)
     app.router.add_get("/metrics", scrape)
     return app
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from bisect import insort
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -59,6 +59,25 @@ class Item(Generic[K]):
     key: K
     priority: int
     reasons: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatistics:
+    """A queue at one moment.
+
+    Attributes:
+        ready: keys that could be handed out now, by priority.
+        longest_wait: seconds that the oldest of them has been ready.
+        delayed: keys whose time has not come.
+        parked: keys that wait for the end of their own processing.
+        processing: keys that were handed out.
+    """
+
+    ready: dict[int, int]
+    longest_wait: float
+    delayed: int
+    parked: int
+    processing: int
 
 
 class _Place(Enum):
@@ -224,6 +243,18 @@ class WorkQueue(Generic[K]):
             self._check_drained()
         await self._drained.wait()
         self.shut_down()
+
+    def statistics(self) -> QueueStatistics:
+        """Return what waits, and how."""
+        places = Counter(entry.place for entry in self._waiting.values())
+        heads = [next(iter(keys.values())).since for keys in self._ready.values()]
+        return QueueStatistics(
+            ready={priority: len(self._ready[priority]) for priority in self._classes},
+            longest_wait=self._clock.monotonic() - min(heads) if heads else 0.0,
+            delayed=places[_Place.DELAYED],
+            parked=places[_Place.PARKED],
+            processing=len(self._processing),
+        )
 
     def _take(self) -> Item[K]:
         now = self._clock.monotonic()

@@ -1,0 +1,127 @@
+"""Who may read /metrics: the API server is asked, and its answers are remembered for a while."""
+
+import json
+
+import aiohttp
+import pytest
+
+from capt.runtime import ConnectionFailed, Metrics
+from capt.runtime.delegated_auth import DelegatedAuth, guarded
+from capt.runtime.serving import BindAddress, metrics_app, serve
+from capt.runtime.testing import FakeClock
+from tests.support.scripted import ScriptedTransport, answer
+
+TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
+ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+USER = {"username": "prometheus", "uid": "u1", "groups": ["system:authenticated"], "extra": {"pod": ["p"]}}
+
+
+class Api(ScriptedTransport):
+    """Knows one token, and whether its user may read metrics."""
+
+    def __init__(self):
+        super().__init__(self.review)
+        self.token, self.allowed, self.down = "good", True, False
+
+    def review(self, request):
+        if self.down:
+            raise ConnectionFailed("down")
+        spec = request.content["spec"]
+        if request.path == TOKENS:
+            known = spec["token"] == self.token
+            return answer({"status": {"authenticated": known, "user": USER if known else {}}}, 201)
+        return answer({"status": {"allowed": self.allowed}}, 201)
+
+    @property
+    def asked(self):
+        paths = [request.path for request in self.requests]
+        self.requests.clear()
+        return paths
+
+
+@pytest.fixture
+def api():
+    return Api()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+async def scrape(api, clock):
+    app = metrics_app(Metrics(), guarded(DelegatedAuth(api, clock)))
+    async with serve(app, BindAddress("127.0.0.1", 0)) as address, aiohttp.ClientSession() as http:
+
+        async def get(authorization="Bearer good"):
+            headers = {"Authorization": authorization} if authorization else {}
+            async with http.get(f"http://{address}/metrics", headers=headers) as response:
+                return response.status, await response.text()
+
+        yield get
+
+
+async def test_who_has_the_right_reads(api, scrape):
+    """The token is reviewed, then what its user may do with that path."""
+    status, text = await scrape()
+    assert status == 200
+    assert "process_cpu_seconds_total" in text
+    review, access = api.requests
+    assert (review.path, review.content["spec"]) == (TOKENS, {"token": "good"})
+    assert access.path == ACCESS
+    assert access.content["spec"] == {
+        "user": "prometheus",
+        "uid": "u1",
+        "groups": ["system:authenticated"],
+        "extra": {"pod": ["p"]},
+        "nonResourceAttributes": {"path": "/metrics", "verb": "get"},
+    }
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic Z29vZA==", "Bearer bad"])
+async def test_who_is_nobody_reads_nothing(scrape, authorization):
+    """401, and not a word of metrics."""
+    assert await scrape(authorization) == (401, "Unauthorized\n")
+
+
+async def test_who_lacks_the_right_reads_nothing(api, scrape):
+    """403 names the user, so that its role can be mended."""
+    api.allowed = False
+    assert await scrape() == (403, "Authorization denied for user prometheus\n")
+
+
+async def test_answers_are_remembered(api, clock, scrape):
+    """A token for a minute, a permission for five, a refusal for half a minute."""
+    await scrape()
+    assert api.asked == [TOKENS, ACCESS]
+    await scrape()
+    assert api.asked == []
+    await clock.advance(61)
+    await scrape()
+    assert api.asked == [TOKENS]
+    api.allowed = False
+    assert (await scrape())[0] == 200
+    await clock.advance(300)
+    assert (await scrape())[0] == 403
+    api.allowed = True
+    assert (await scrape())[0] == 403
+    await clock.advance(31)
+    assert (await scrape())[0] == 200
+
+
+async def test_when_nobody_can_tell_nobody_reads(api, scrape):
+    """Without an answer of the API server the port stays closed, and nothing is remembered."""
+    api.down = True
+    assert await scrape() == (500, "Authentication failed\n")
+    api.down = False
+    assert (await scrape())[0] == 200
+
+
+async def test_memory_is_bounded_and_holds_no_token(api, clock):
+    """However many tokens are tried, only the newest answers are kept, under a digest."""
+    auth = DelegatedAuth(api, clock)
+    for number in range(1100):
+        assert await auth.user(f"token-{number}") is None
+    assert len(auth._users._known) == 1024
+    assert "token-" not in json.dumps([str(key) for key in auth._users._known])
