@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
+from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, SECRET, TEMPLATE
 from capt.runtime import find_condition, is_true
 from capt.terraform import standing_resources
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, samples
@@ -60,6 +60,39 @@ async def test_the_instance_id_is_terraforms(cluster: Cluster) -> None:
         await cluster.observer.gone(MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, WORKSPACE)
         assert standing_when_gone
         assert set(standing_when_gone) == {()}
+
+
+async def test_retention_holds_against_the_garbage_collector(cluster: Cluster) -> None:
+    """An apply that is deleted because its owner is gone keeps its Workspace, and what Terraform made stands on."""
+    owner = {"metadata": {"name": "owner", "namespace": NAMESPACE}}
+    async with cluster.manager(engine="terraform"):
+        made = await cluster.client.create(SECRET, owner)
+        reference = {"apiVersion": "v1", "kind": "Secret", "name": "owner", "uid": made.metadata.uid}
+        template, _ = one_machine()
+        apply = {
+            "kind": "WorkspaceTemplateApply",
+            "metadata": {"name": "kept", "ownerReferences": [reference]},
+            "spec": {
+                "templateRef": {"name": template["metadata"]["name"]},
+                "variables": {"instance_type": "t3.medium", "node_group": "g"},
+                "optionalVariables": ["instance_type", "node_group"],
+                "retainWorkspaceOnDelete": True,
+            },
+        }
+        await cluster.apply(template, apply)
+
+        async def ready() -> bool:
+            found = await cluster.observer.client.get(APPLY, NAMESPACE, "kept")
+            return found is not None and is_true(found.status.conditions, "Ready")
+
+        await cluster.observer.until(ready, seconds=45)
+        (before,) = await cluster.client.list_live(WORKSPACE)
+        await cluster.client.delete(SECRET, NAMESPACE, "owner")
+        await cluster.observer.gone(APPLY)
+        (after,) = await cluster.client.list_live(WORKSPACE)
+        assert after.metadata.uid == before.metadata.uid
+        assert after.metadata.deletion_timestamp is None
+        assert standing_resources(cluster.data_dir) == (before.metadata.name,)
 
 
 async def test_a_broken_module_is_told_and_heals(cluster: Cluster) -> None:

@@ -234,6 +234,7 @@ async def test_abandonment(cluster: Cluster, provider: NeutralProvider) -> None:
     workspace = await cluster.client.get_live(WORKSPACE, "", workspace_of())
     assert workspace is not None
     assert workspace.spec.deletion_policy == "Orphan"
+    await cluster.observer.told(APPLY, "InfrastructureAbandoned", workspace_of())
 
 
 @either_provider
@@ -250,6 +251,7 @@ async def test_retention(cluster: Cluster, provider: NeutralProvider) -> None:
     assert kept.metadata.deletion_timestamp is None
     assert kept.spec.deletion_policy == "Orphan"
     assert RETAINED_ANNOTATION in kept.metadata.annotations
+    await cluster.observer.told(APPLY, "WorkspaceRetained", workspace_of(), of_type="Normal")
 
     await cluster.apply(apply_of(variables={"size": "m"}))
     await until_output(cluster, "m")
