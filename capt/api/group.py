@@ -13,3 +13,9 @@ CRD_LABELS = (
     ("cluster.x-k8s.io/v1beta2", "v1beta1"),
 )
 """Versions of the Cluster API contract, and the CRD version that fulfils each (contract rule: CRD labels)."""
+
+MOVED = (("clusterctl.cluster.x-k8s.io/move", ""),)
+"""Label of kinds that no Cluster owns, and that `clusterctl move` takes along all the same (contract rule F12)."""
+
+MOVED_WITH_CHILDREN = (("clusterctl.cluster.x-k8s.io/move-hierarchy", ""),)
+"""The same for kinds whose objects own others."""

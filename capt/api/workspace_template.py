@@ -18,7 +18,7 @@ from capt.api.external.workspace import (
     SecretReference,
     WorkspaceParameters,
 )
-from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
+from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, MOVED, VERSION
 from capt.api.meta import (
     ApiModel,
     ApiObject,
@@ -123,8 +123,7 @@ class WorkspaceTemplate(ApiObject):
         plural="workspacetemplates",
         short_names=("wtemplate",),
         categories=(*CATEGORIES, "terraform"),
-        # no Cluster owns a template, so `clusterctl move` takes it along by label only (contract rule F12)
-        crd_labels=(*CRD_LABELS, ("clusterctl.cluster.x-k8s.io/move", "")),
+        crd_labels=(*CRD_LABELS, *MOVED),
         columns=(
             Column("Workspace", ".status.workspaceName", "string", "Kept for compatibility.", priority=1),
             Column(

@@ -215,11 +215,16 @@ def test_columns_of_clusters_and_control_planes_are_those_of_seed_003():
     assert shown(CAPTControlPlane) == ["READY", "PHASE", "VERSION", "ENDPOINT", "AGE"]
 
 
-def test_templates_move_with_the_clusters_of_their_namespace():
+def test_templates_and_machines_move_with_the_clusters_of_their_namespace():
     """F12, B-K24: `clusterctl move` follows owners; what no Cluster owns it takes along by a label of its definition."""
-    moved = [model.RESOURCE.kind for model in KINDS if MOVE_LABEL in definition(model)["metadata"]["labels"]]
+    labels = {model.RESOURCE.kind: definition(model)["metadata"]["labels"] for model in KINDS}
 
-    assert moved == ["WorkspaceTemplate"]
+    assert [kind for kind in labels if MOVE_LABEL in labels[kind]] == ["WorkspaceTemplate"]
+    assert {kind for kind in labels if f"{MOVE_LABEL}-hierarchy" in labels[kind]} == {
+        "CaptMachine",
+        "CaptMachineSet",
+        "CaptMachineDeployment",
+    }
 
 
 def test_kinds_lie_where_cluster_api_looks_for_them():
