@@ -17,7 +17,8 @@ class Conduct:
 
     Attributes:
         generations: which conditions carry ``observedGeneration``.
-        marks_creation: whether begin and end of the first apply are noted in Crossplane's annotations.
+        marks_creation: whether begin and end of the first apply are noted in Crossplane's annotations, and for a while
+            after the end it is not believed that nothing stands.
     """
 
     generations: Generations = "all"

@@ -50,6 +50,7 @@ from capt.terraform.steps import (
     EXTERNAL_NAME,
     FINALIZER,
     Step,
+    grace_left,
     next_step,
 )
 
@@ -131,6 +132,10 @@ class WorkspaceReconciler:
         except _EXPECTED as error:
             await self._fail(workspace, "observe", error, report.failed)
             raise
+        grace = grace_left(workspace, observation, self._clock.now())
+        if grace and self._conduct.marks_creation:
+            self._recorder.normal(self._kind, workspace, "PendingExternalResource", report.UNCONFIRMED)
+            return After(grace, "confirms that nothing stands")
         return await self._act(workspace, asked, observation, next_step(workspace, observation))
 
     async def _act_unobserved(self, workspace: Workspace, step: Step) -> Result:

@@ -28,6 +28,7 @@ LOST: Final = (
     "updated or destroyed: restore the data directory, or delete the Workspace with deletionPolicy Orphan (or "
     "managementPolicies without Delete) to give up what stands"
 )
+UNCONFIRMED: Final = "Waiting for external resource existence to be confirmed"
 MISSING: Final = "observe failed: external resource does not exist"
 _PAUSED: Final = (
     "Reconciliation is paused either through the `spec.managementPolicies` or the pause annotation"

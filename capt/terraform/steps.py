@@ -30,6 +30,9 @@ CREATE_PENDING: Final = "crossplane.io/external-create-pending"
 CREATE_SUCCEEDED: Final = "crossplane.io/external-create-succeeded"
 CREATE_FAILED: Final = "crossplane.io/external-create-failed"
 
+CREATION_GRACE: Final = 30.0
+"""Seconds after a creation in which crossplane-runtime does not believe that nothing stands, not even to end a deletion."""
+
 
 class Step(Enum):
     """One thing to do with a Workspace."""
@@ -78,6 +81,14 @@ def next_step(workspace: Workspace, observation: Observation | None) -> Step:
     if observation.up_to_date or not may(workspace, "Update"):
         return Step.SETTLE
     return Step.UPDATE
+
+
+def grace_left(workspace: Workspace, observation: Observation, now: datetime) -> float:
+    """Return for how many seconds it is not believed that nothing stands; 0 where it is, or something does."""
+    created = _time(workspace.metadata.annotations.get(CREATE_SUCCEEDED))
+    if observation.exists or created is None:
+        return 0.0
+    return max(CREATION_GRACE - (now - created).total_seconds(), 0.0)
 
 
 def may(workspace: Workspace, action: str) -> bool:

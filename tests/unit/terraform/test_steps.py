@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from capt.api import Workspace
 from capt.terraform.executor import Observation, Output
-from capt.terraform.steps import FINALIZER, Step, next_step
+from capt.terraform.steps import CREATE_SUCCEEDED, FINALIZER, Step, grace_left, next_step
 
 NAMED = {"crossplane.io/external-name": "node"}
 OUTPUTS = {"instance_id": Output(value="i-1")}
@@ -125,3 +125,13 @@ def test_deletion_destroys_last_and_once() -> None:
     assert next_step(workspace(deleting=True), CURRENT) is Step.DESTROY
     assert next_step(workspace(deleting=True), CHANGED) is Step.DESTROY
     assert next_step(workspace(deleting=True), ABSENT) is Step.FINISH
+
+
+def test_a_fresh_creation_is_not_believed_to_be_gone() -> None:
+    """For 30 seconds after a creation crossplane-runtime waits before it takes nothing for nothing, deletions included."""
+    fresh = workspace(annotations={**NAMED, CREATE_SUCCEEDED: "2026-01-01T12:00:00Z"}, deleting=True)
+    created = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert grace_left(fresh, ABSENT, created + timedelta(seconds=10)) == 20.0
+    assert grace_left(fresh, ABSENT, created + timedelta(seconds=31)) == 0.0
+    assert grace_left(fresh, CURRENT, created) == 0.0
+    assert grace_left(workspace(), ABSENT, created) == 0.0
