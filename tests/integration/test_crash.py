@@ -34,6 +34,7 @@ async def run_until_crash(cluster: Cluster, crash: Crash) -> None:
                 await task
 
 
+@pytest.mark.timeout(240)  # some twenty rollouts, one after the other
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("first", range(1, STRIDE + 1))
 async def test_killed_at_any_write_of_a_rollout(
