@@ -137,18 +137,19 @@ async def _drain(response: aiohttp.ClientResponse, wanted: int) -> None:
             return
 
 
-async def _fan_out(client: Client) -> None:
-    """Change objects that many watch, until every watcher has heard of every change."""
+async def _open_watches(client: Client) -> list[aiohttp.ClientResponse]:
     version = (await client.get(_MAPS, limit="1")).rv
-    changes = [(f"{_MAPS}/m{number}", b'{"data":{"k":"x"}}') for number in range(_EVENTS)]
     query = {"watch": "1", "resourceVersion": version}
-    watches = [await client.session.get(_MAPS, params=query) for _ in range(_WATCHERS)]
+    return [await client.session.get(_MAPS, params=query) for _ in range(_WATCHERS)]
+
+
+async def _fan_out(client: Client, watches: list[aiohttp.ClientResponse]) -> None:
+    """Change what all of them watch, until every watcher has heard of every change."""
+    changes = [(f"{_MAPS}/m{number}", b'{"data":{"k":"x"}}') for number in range(_EVENTS)]
     async with asyncio.TaskGroup() as group:
         for watch in watches:
             group.create_task(_drain(watch, _EVENTS))
         group.create_task(_send_all(client, "PATCH", changes, _MERGE))
-    for watch in watches:
-        watch.close()
 
 
 async def _beside_lists(served: _Served) -> AsyncIterator[Row]:
@@ -194,8 +195,11 @@ async def measure() -> AsyncIterator[Row]:
         yield await served.timed(
             "patches over HTTPS", _WRITES, _send_all(client, "PATCH", patches, _MERGE), 1_500
         )
-        events = _WATCHERS * _EVENTS
-        yield await served.timed(f"watch events to {_WATCHERS} watchers", events, _fan_out(client), 100_000)
+        watches = await _open_watches(client)
+        events, heard = _WATCHERS * _EVENTS, _fan_out(client, watches)
+        yield await served.timed(f"watch events to {_WATCHERS} watchers", events, heard, 100_000)
+        for watch in watches:
+            watch.close()
         await _send_all(client, "POST", more, _JSON)
         async for row in _beside_lists(served):
             yield row
