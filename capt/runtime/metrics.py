@@ -88,6 +88,7 @@ class InformerMetrics:
     last_event_age: Gauge
     resource_version: Gauge
     synced: Gauge
+    silent_watches: Counter
     relists: Callable[[str], Counter]
     events: Callable[[str], Counter]
 
@@ -394,6 +395,12 @@ class _InformerFamilies:
         )
         self.version = gauge("resource_version", "Newest resourceVersion seen")
         self.synced = gauge("synced", "1 when the cache holds everything the server had at the start")
+        self.silent = Counter(
+            "capt_informer_silent_watches_total",
+            "Watches that brought not a byte, not even a bookmark, for two minutes, and were opened anew",
+            ["resource"],
+            registry=registry,
+        )
         self.relists = counter("relists_total", "Full lists, by cause (start, gone, error)", "reason")
         self.events = counter("watch_events_total", "Watch events by type", "type")
 
@@ -410,6 +417,7 @@ class _InformerFamilies:
             last_event_age=self.age.labels(resource),
             resource_version=self.version.labels(resource),
             synced=self.synced.labels(resource),
+            silent_watches=self.silent.labels(resource),
             relists=_cached(relists),
             events=_cached(events),
         )

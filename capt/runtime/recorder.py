@@ -2,7 +2,7 @@
 
 Recording never blocks and never raises: an event is told to a queue in memory, and one task writes it. The same
 event on the same object is one Event whose count grows, before it is written (while it waits in the queue) and
-after (by a patch).
+after (by a patch). How many there may be, :mod:`capt.runtime.event_correlation` decides.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 
 from capt.runtime.clock import Clock, timeout
 from capt.runtime.errors import ApiError, ConfigError, NotFound, raise_for_status
+from capt.runtime.event_correlation import Correlator
 from capt.runtime.logging import get_logger
 from capt.runtime.resource import Kind, KubeObject, Resource
 from capt.runtime.rights import may
@@ -34,13 +35,16 @@ MAX_WAITING: Final = 1000
 MAX_REMEMBERED: Final = 4096
 """Most distinct written events whose count can still grow. client-go's number."""
 
+COMBINED: Final = "(combined from similar events): "
+"""How the text of an Event begins that stands for several; client-go's words."""
+
 _MAX_MESSAGE = 1024  # the API server refuses longer ones
 _TRIES = 4
 _RETRY_SECONDS = 1.0  # doubling
 
 
 class _Fact(NamedTuple):
-    """What makes two events the same."""
+    """What makes two events the same; of those that are combined the message is :data:`COMBINED`."""
 
     api_version: str
     kind: str
@@ -61,6 +65,7 @@ class _Tally:
     last: datetime
     count: int
     resource_version: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,7 @@ class EventSink:
         self._instance = instance
         self._waiting: OrderedDict[_Fact, _Tally] = OrderedDict()
         self._written: OrderedDict[_Fact, _Written] = OrderedDict()
+        self._correlator = Correlator()
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -133,9 +139,13 @@ class EventSink:
     def add(
         self, kind: Kind[Any], obj: KubeObject, *, severity: str, reason: str, message: str, component: str
     ) -> None:
-        """Record an event of severity ``Normal`` or ``Warning``; it is dropped when too many wait."""
+        """Record an event of severity ``Normal`` or ``Warning``; it is dropped when there are too many."""
         meta = obj.metadata
         resource = kind.resource
+        monotonic = self._clock.monotonic()
+        source = (component, resource, meta.namespace, meta.name, meta.uid)
+        if combined := self._correlator.is_combined((source, severity, reason), message, monotonic):
+            message = COMBINED + message
         if len(message) > _MAX_MESSAGE:
             message = message[: _MAX_MESSAGE - 3] + "..."
         fact = _Fact(
@@ -146,7 +156,7 @@ class EventSink:
             uid=meta.uid,
             type=severity,
             reason=reason,
-            message=message,
+            message=COMBINED if combined else message,
             component=component,
         )
         now = self._clock.now()
@@ -154,11 +164,16 @@ class EventSink:
         if tally is not None:
             tally.count += 1
             tally.last = now
+            tally.message = message
+            return
+        # what only makes a count grow that is not written yet costs nothing
+        if not self._correlator.is_granted(source, monotonic):
+            self._log.debug("event dropped: too many on one object", reason=reason, name=meta.name)
             return
         if len(self._waiting) >= MAX_WAITING:
             self._log.debug("event dropped: too many wait", reason=reason, name=meta.name)
             return
-        self._waiting[fact] = _Tally(now, now, 1, meta.resource_version)
+        self._waiting[fact] = _Tally(now, now, 1, meta.resource_version, message)
         self._idle.clear()
         self._more.set()
 
@@ -212,7 +227,7 @@ class EventSink:
     async def _grow(self, namespace: str, written: _Written, tally: _Tally) -> _Written | None:
         """Raise an Event's count; ``None`` when it is there no more (they live an hour)."""
         count = written.count + tally.count
-        body = {"count": count, "lastTimestamp": _time(tally.last)}
+        body = {"count": count, "lastTimestamp": _time(tally.last), "message": tally.message}
         try:
             await self._request("PATCH", EVENTS.path(namespace, written.name), body)
         except NotFound:
@@ -236,7 +251,7 @@ class EventSink:
             },
             "type": fact.type,
             "reason": fact.reason,
-            "message": fact.message,
+            "message": tally.message,
             "count": tally.count,
             "firstTimestamp": _time(tally.first),
             "lastTimestamp": _time(tally.last),

@@ -264,6 +264,7 @@ class Informer:
                 log("kind is not served, waiting for it", resource=self.name)
         elif isinstance(error, RequestTimeout) and state.phase is Phase.WATCH:
             # of a kind that has had no event since the server began, the server sends no bookmarks either
+            self._metrics.silent_watches.inc()
             _log.debug("the watch was silent, it is opened again", resource=self.name)
         elif error is not None:
             self.problem = f"{self.name}: {error}"

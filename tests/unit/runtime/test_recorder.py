@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from capt.runtime.errors import ConnectionFailed
+from capt.runtime.event_correlation import REMEMBERED, Correlator
 from capt.runtime.recorder import MAX_WAITING, EventSink, Recorder
 from capt.runtime.testing import FakeClock, settle
 from tests.support.memory_api import MemoryApi
@@ -138,7 +139,7 @@ async def test_memory_is_bounded(api, sink):
     """What exceeds the queue is dropped, without an exception."""
     recorder = Recorder(sink, "c")
     for number in range(MAX_WAITING + 100):
-        recorder.normal(THING, OBJ, "R", str(number))
+        recorder.normal(THING, Thing(metadata=Metadata(name=str(number), namespace="ns")), "R", "m")
     async with running(sink):
         await settle()
     assert len(api.all("events")) == MAX_WAITING
@@ -179,3 +180,49 @@ def test_every_recorded_event_is_counted(sink):
     recorder.normal(THING, OBJ, "Created", "it was created")
     recorder.warning(THING, OBJ, "Failed", "no luck")
     assert counted == [("c", "Normal", "Created"), ("c", "Warning", "Failed")]
+
+
+async def test_one_object_is_given_so_many_events(api, clock, sink):
+    """25 at once, then one in five minutes; other objects and other components have their own."""
+    recorder = Recorder(sink, "c")
+    async with running(sink):
+        for number in range(40):
+            recorder.normal(THING, OBJ, f"R{number}", "m")
+            await settle()
+        assert len(api.all("events")) == 25
+        await clock.advance(299)
+        recorder.normal(THING, OBJ, "Early", "m")
+        await clock.advance(2)
+        recorder.normal(THING, OBJ, "Late", "m")
+        recorder.normal(THING, OBJ, "TooMany", "m")
+        Recorder(sink, "d").normal(THING, OBJ, "Other", "m")
+        await settle()
+    assert [event["reason"] for event in api.all("events")[25:]] == ["Late", "Other"]
+
+
+async def test_texts_that_differ_a_little_become_one_event(api, clock, sink):
+    """From the tenth on they are one Event, whose text is the newest; after ten quiet minutes they are told apart."""
+    recorder = Recorder(sink, "c")
+    async with running(sink):
+        for number in range(14):
+            recorder.normal(THING, OBJ, "Waiting", f"{number} are missing")
+            await settle()
+        recorder.normal(THING, OBJ, "Another", "0 are missing")
+        await settle()
+        *single, combined, another = api.all("events")
+        assert [event["message"] for event in single] == [f"{number} are missing" for number in range(9)]
+        assert combined["message"] == "(combined from similar events): 13 are missing"
+        assert (combined["count"], another["message"]) == (5, "0 are missing")
+        await clock.advance(601)
+        recorder.normal(THING, OBJ, "Waiting", "14 are missing")
+        await settle()
+    assert api.all("events")[-1]["message"] == "14 are missing"
+
+
+def test_what_was_said_long_ago_is_forgotten():
+    """Memory is bounded by the objects that events are about."""
+    correlator = Correlator()
+    for number in range(REMEMBERED + 100):
+        assert correlator.is_granted(number, 0.0)
+        assert not correlator.is_combined(number, "m", 0.0)
+    assert len(correlator._buckets._known) == len(correlator._groups._known) == REMEMBERED
