@@ -241,12 +241,22 @@ def _status(cluster: Cluster | ClusterV1Beta1, child: ApiObject, news: News) -> 
 
 
 def _failure(cluster: Cluster | ClusterV1Beta1, child: ApiObject, news: News) -> dict[str, Any]:
-    """Return the failure fields: ours set, or ours cleared; another object's failure is left alone."""
-    origin = f"{child.kind} with name {child.metadata.name!r}"
+    """Return the failure fields: ours set, or ours cleared.
+
+    Another object's failure is left alone, and so are Cluster API's words for ours: who writes what others write in other
+    words is answered by them, for ever.
+    """
+    reason, told = _told_failure(cluster)
+    ours = _is_from(told, child)
     if news.failure_reason is not None:
+        if told and not ours:
+            return {}
+        if told and reason == news.failure_reason and (news.failure_message or "") in told:
+            return {}
+        origin = f"{child.kind} with name {child.metadata.name!r}"
         message = f"Failure detected from referenced resource {origin}: {news.failure_message or ''}".strip()
         return {"failureReason": news.failure_reason, "failureMessage": message}
-    if news.ready and _is_from(_failure_message(cluster), child):
+    if news.ready and ours:
         return {"failureReason": None, "failureMessage": None}
     return {}
 
@@ -259,11 +269,13 @@ def _is_from(message: str | None, child: ApiObject) -> bool:
     )
 
 
-def _failure_message(cluster: Cluster | ClusterV1Beta1) -> str | None:
+def _told_failure(cluster: Cluster | ClusterV1Beta1) -> tuple[str | None, str | None]:
     if isinstance(cluster, ClusterV1Beta1):
-        return cluster.status.failure_message
+        return cluster.status.failure_reason, cluster.status.failure_message
     deprecated = cluster.status.deprecated
-    return deprecated.v1beta1.failure_message if deprecated and deprecated.v1beta1 else None
+    if deprecated is None or deprecated.v1beta1 is None:
+        return None, None
+    return deprecated.v1beta1.failure_reason, deprecated.v1beta1.failure_message
 
 
 def _replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

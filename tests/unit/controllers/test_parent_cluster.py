@@ -134,6 +134,37 @@ def test_a_failure_is_told_and_cleared_by_whom_it_came_from(version):
     assert {"failureReason": None, "failureMessage": None}.items() <= failure_of(version, cleared).items()
 
 
+@BOTH
+def test_two_failures_do_not_contend(version):
+    """The first to fail is told; the other waits until that is resolved, and is told then."""
+    broken = News(
+        role="controlPlane", ready=False, failure_reason="WorkspaceError", failure_message="no rights"
+    )
+    told = tell(parent(version), child(), FAILED).status["status"]
+    failed = parent(version, status=told)
+
+    assert tell(failed, control_plane(), broken).status == {}
+    assert tell(failed, child(), FAILED).status == {}
+    then = tell(parent(version), control_plane(), broken).status["status"]
+    assert failure_of(version, then)["failureReason"] == "WorkspaceError"
+
+
+@BOTH
+def test_cluster_apis_words_for_the_same_failure_stay(version):
+    """Core tells the failure of the object in its own words; only another reason or message is news."""
+    origin = "infrastructure.cluster.x-k8s.io/v1beta1, Kind=CAPTCluster"
+    words = f'Failure detected from referenced resource {origin} with name "infra": no quota'
+    fields = {"failureReason": "VPCCreationFailed", "failureMessage": words}
+    failed = parent(version, status=fields if version == "v1beta1" else {"deprecated": {"v1beta1": fields}})
+
+    assert tell(failed, child(), FAILED).status == {}
+    other = News(
+        role="infrastructure", ready=False, failure_reason="VPCCreationFailed", failure_message="no rights"
+    )
+    changed = failure_of(version, tell(failed, child(), other).status["status"])
+    assert changed["failureMessage"].endswith("no rights")
+
+
 def test_a_failure_in_the_words_of_cluster_api_is_cleared_too():
     """Core tells a failure with group, version and quoted name; it is the same failure."""
     origin = "infrastructure.cluster.x-k8s.io/v1beta1, Kind=CAPTCluster"
