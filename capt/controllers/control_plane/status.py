@@ -231,7 +231,8 @@ def _available(verdict: Verdict, facts: Facts, *, initialized: bool) -> Line:
         return Line(status="False", reason=verdict.reason, message=verdict.message)
     # a change that failed, or takes long, takes nothing away from what stands
     if verdict.phase is Phase.READY or initialized:
-        return Line(status="True", reason="Available", message="the API server can be reached")
+        # Cluster API gathers the words of this and of RollingOut on the Cluster: where all is well there are none
+        return Line(status="True", reason="Available", message="")
     return Line(status="False", reason=verdict.reason, message=verdict.message)
 
 
@@ -239,7 +240,7 @@ def _rolling_out(
     control_plane: CAPTControlPlane, verdict: Verdict, facts: Facts, *, initialized: bool
 ) -> Line:
     if not initialized or facts.done or facts.apply is None:
-        return Line(status="False", reason="NotRollingOut", message="nothing is being changed")
+        return Line(status="False", reason="NotRollingOut", message="")
     old, new = control_plane.status.version, control_plane.spec.version
     what = f"version {old} becomes {new}: " if old and old != new else ""
     return Line(status="True", reason="RollingOut", message=what + (verdict.changing or verdict.message))
