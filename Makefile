@@ -8,7 +8,7 @@ DEV    := $(VENV)/.dev-ready
 AUDIT  := $(VENV)/.audit
 PYTEST := $(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
 
-.PHONY: help demo demo-cluster test envtest test-envtest test-endpoints lint format crds rbac clean
+.PHONY: help demo demo-cluster test envtest test-envtest test-endpoints bench lint format crds rbac clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
