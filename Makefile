@@ -8,7 +8,9 @@ DEV    := $(VENV)/.dev-ready
 AUDIT  := $(VENV)/.audit
 PYTEST := $(BIN)/python -m pytest -p xdist -n 2 --dist worksteal -q
 
-.PHONY: help demo demo-cluster test envtest test-envtest test-endpoints bench lint format crds rbac clean
+SECONDS ?= 60
+
+.PHONY: help demo demo-cluster test chaos envtest test-envtest test-endpoints bench lint format crds rbac clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,12 +24,15 @@ demo-cluster: $(RUN) ## a whole cluster, from its VPC to its machines, and nothi
 test: $(DEV) ## the whole test suite
 	$(PYTEST)
 
+chaos: $(DEV) ## bad days by printed seeds, for SECONDS=60; CAPT_CHAOS_SEED=7 plays one again
+	CAPT_CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/integration/test_chaos.py
+
 envtest: $(RUN) ## obtain a real control plane: etcd, kube-apiserver, kube-controller-manager
 	@$(BIN)/python -m hack.envtest obtain
 
 test-envtest: $(DEV) envtest ## the integration tests on a real control plane, and its roles against its audit log
 	@rm -rf $(AUDIT) && mkdir $(AUDIT)
-	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) -m 'not embedded' tests/integration tests/conformance
+	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) --timeout 120 -m 'not embedded' tests/integration tests/conformance
 	$(BIN)/python -m hack.check_rbac $(AUDIT)
 
 test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
