@@ -230,7 +230,7 @@ def test_only_the_lease_of_this_manager_is_open_to_it() -> None:
 
 @pytest.mark.kubectl
 @needs_kubectl
-@pytest.mark.parametrize("overlay", ["namespaced", "terraform"])
+@pytest.mark.parametrize("overlay", ["metrics-secure", "namespaced", "terraform"])
 def test_overlays_keep_what_default_promises(overlay: str) -> None:
     """B-K17: The manager accepts the arguments of each overlay, every binding binds, and every volume is there."""
     built = kustomize(MANIFESTS / overlay)
