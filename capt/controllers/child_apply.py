@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from capt.api import WorkspaceTemplateApply
 from capt.controllers.exact_patch import patch_exactly
@@ -16,6 +16,19 @@ from capt.controllers.manifest import to_manifest
 from capt.runtime import json_patch
 from capt.runtime.client import Client
 from capt.runtime.merge_patch import difference
+
+BAD_CONFIGURATION: Final = frozenset(
+    {"ReferenceNotAllowed", "TemplateInvalid", "TemplateNotAllowed", "UnsafeVariable", "VariablesInvalid"}
+)
+"""Reasons of an apply's condition Ready by which it cannot even be tried."""
+
+NEEDS_PERSON: Final = BAD_CONFIGURATION | {
+    "CreatePending",
+    "WorkspaceConflict",
+    "WorkspaceError",
+    "WorkspaceRefused",
+}
+"""Reasons of an apply's condition Ready that end only when somebody changes something."""
 
 _VALUES = "values"
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from capt.api import CAPTCluster, Condition, WorkspaceTemplateApply
 from capt.controllers import names
-from capt.controllers.child_apply import Keep
+from capt.controllers.child_apply import BAD_CONFIGURATION, NEEDS_PERSON, Keep
 from capt.controllers.cluster.plan import Blocked, Observation, Plan
 from capt.runtime.conditions import find_condition
 
@@ -35,18 +35,6 @@ VPC_ID_OUTPUT: Final = "vpc_id"
 
 VPC_READY: Final = "VPCReady"
 
-# reasons of an apply's condition Ready that a person has to do something about
-_NEEDS_A_PERSON: Final = frozenset(
-    {
-        "WorkspaceError",
-        "WorkspaceConflict",
-        "WorkspaceRefused",
-        "CreatePending",
-    }
-)
-_BAD_CONFIGURATION: Final = frozenset(
-    {"TemplateNotAllowed", "TemplateInvalid", "ReferenceNotAllowed", "UnsafeVariable", "VariablesInvalid"}
-)
 _UNDER_WAY: Final = "Applying"
 
 
@@ -157,13 +145,13 @@ def _of_apply(seen: Observation, apply: WorkspaceTemplateApply) -> VPC:
         if not _is_applied(apply):
             return _creating(seen, _under_way(seen.cluster))
         return _with_id(seen, apply, ready)
-    if ready.reason in _BAD_CONFIGURATION:
+    if ready.reason in BAD_CONFIGURATION:
         return _failed(
             "InvalidVPCConfig", f"{ready.reason}: {ready.message}; correct the reference or the template"
         )
-    if ready.reason in _NEEDS_A_PERSON and seen.cluster.spec.existing_vpc_id is not None:
+    if ready.reason in NEEDS_PERSON and seen.cluster.spec.existing_vpc_id is not None:
         return _failed("InvalidVPCConfig", f"{ready.message}; correct existingVpcId or the template")
-    if ready.reason in _NEEDS_A_PERSON:
+    if ready.reason in NEEDS_PERSON:
         reason = "VPCReconciliationFailed" if _provisioned(seen.cluster) else "VPCCreationFailed"
         return _failed(
             reason, f"{ready.message}; correct the template or its variables, Terraform then tries again"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from capt.api import CAPTControlPlane, ObjectReference, WorkspaceTemplateApply
 from capt.controllers import names
-from capt.controllers.child_apply import Create, Keep, Update, bring_up_to_date
+from capt.controllers.child_apply import NEEDS_PERSON, Create, Keep, Update, bring_up_to_date
 from capt.controllers.control_plane import naming
 from capt.controllers.control_plane.phases import Obstacle, Progress, Work
 from capt.controllers.control_plane.variables import Variables
@@ -26,20 +26,6 @@ _OWNED_FIELDS: Final = (
     "writeConnectionSecretToRef",
 )
 
-# reasons of an apply that end only when somebody changes something
-_NEEDS_PERSON: Final = frozenset(
-    {
-        "CreatePending",
-        "ReferenceNotAllowed",
-        "TemplateInvalid",
-        "TemplateNotAllowed",
-        "UnsafeVariable",
-        "VariablesInvalid",
-        "WorkspaceConflict",
-        "WorkspaceError",
-        "WorkspaceRefused",
-    }
-)
 _UNDER_WAY: Final = "Applying"
 
 
@@ -124,7 +110,7 @@ def progress(apply: WorkspaceTemplateApply, held: str) -> Progress:
         )
     # the Go original's word for it
     reason = "WorkspaceTemplateNotFound" if ready.reason == "TemplateNotFound" else ready.reason
-    work = Work.FAILED if ready.reason in _NEEDS_PERSON else Work.WAITING
+    work = Work.FAILED if ready.reason in NEEDS_PERSON else Work.WAITING
     return Progress(work=work, reason=reason, message=ready.message, since=since)
 
 
