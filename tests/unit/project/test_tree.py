@@ -87,12 +87,13 @@ def test_package_says_that_it_is_typed() -> None:
 
 
 def test_unit_tests_mirror_the_package() -> None:
-    """tests/unit/<package>/test_<module>.py is where the tests of a module are looked for."""
+    """tests/unit/<package>/test_<module>.py is where the tests of a module are looked for, tests/unit/hack those of scripts."""
     unit = project.ROOT / "tests" / "unit"
+    others = (unit / "project", unit / "hack")
     strangers = {
         str(path.parent.relative_to(unit))
         for path in unit.rglob("test_*.py")
-        if path.parent != unit / "project" and not _package(path.parent.relative_to(unit)).is_dir()
+        if path.parent not in others and not _package(path.parent.relative_to(unit)).is_dir()
     }
     assert strangers == set()
 
