@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from capt.runtime import oidc
 from capt.runtime.errors import ConfigError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -101,13 +102,11 @@ class ClusterConfig:
         name, namespace = _check(kubeconfig, context, str(path))
 
         async def connect() -> Endpoint:
-            from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+            from kubernetes_asyncio.config.kube_config import KubeConfigMerger
 
             merger = KubeConfigMerger(os.pathsep.join(map(str, files)))
             # an OIDC provider may replace the refresh token when it is used: lost, nobody could log in again
-            loader = KubeConfigLoader(
-                merger.config, name, config_base_path=None, config_persister=lambda _: merger.save_changes()
-            )
+            loader = _loader(merger.config, name, persist=merger.save_changes)
             return await _load(loader, str(path), present)
 
         return cls(source=f"context {name!r} of {path}", namespace=namespace, connect=connect)
@@ -127,9 +126,7 @@ class ClusterConfig:
         name, namespace = _check(own, context, "the kubeconfig")
 
         async def connect() -> Endpoint:
-            from kubernetes_asyncio.config.kube_config import KubeConfigLoader
-
-            return await _load(KubeConfigLoader(own, name, config_base_path=None), "the kubeconfig")
+            return await _load(_loader(own, name, persist=lambda: None), "the kubeconfig")
 
         return cls(source=f"context {name!r}", namespace=namespace, connect=connect)
 
@@ -233,6 +230,33 @@ def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) 
     raise ConfigError(f"{source} has no {section[:-1]} {name!r} (it has: {known})")
 
 
+def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any:
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+    class Loader(KubeConfigLoader):
+        """The library's loader, with our own way to an ID token: see :mod:`capt.runtime.oidc`."""
+
+        async def _load_oid_token(self) -> str:
+            user: Any = self._user
+            settings = user["auth-provider"]["config"].value
+            token = settings.get("id-token", "")
+            ends = oidc.expiry(token)
+            if not token or (ends is not None and datetime.now(UTC) >= ends - _EXPIRY_LEEWAY):
+                settings.update(await oidc.refresh(settings))
+                persist()
+            self.token = f"Bearer {settings['id-token']}"
+            return self.token
+
+    return Loader(kubeconfig, context, config_base_path=None)
+
+
+def _expiry(loader: Any) -> datetime | None:
+    if loader.provider == "oidc":
+        return oidc.expiry(loader.token)
+    expires: datetime | None = getattr(loader, "exec_plugin_expiry", None)
+    return expires
+
+
 async def _load(loader: Any, source: str, kubeconfigs: Iterable[Path] = ()) -> Endpoint:
     from kubernetes_asyncio.client import Configuration
 
@@ -242,7 +266,7 @@ async def _load(loader: Any, source: str, kubeconfigs: Iterable[Path] = ()) -> E
         await loader.load_and_set(configuration)
         named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
         files |= _states(Path(name) for name in named if name)
-        return _endpoint(configuration, expires=getattr(loader, "exec_plugin_expiry", None), files=files)
+        return _endpoint(configuration, expires=_expiry(loader), files=files)
     except Exception as error:
         # the loader lets through whatever its parts raise: a plugin that is not there, a JWT that is none, ...
         raise ConfigError(f"{source}: {_one_line(error)}") from error
