@@ -87,7 +87,7 @@ def test_package_says_that_it_is_typed() -> None:
 
 
 def test_unit_tests_mirror_the_package() -> None:
-    """tests/unit/<package>/test_<module>.py is where the tests of a module are, and those of scripts are in tests/unit/hack."""
+    """A module's tests are in tests/unit/<package>/test_<module>.py, those of scripts in tests/unit/hack."""
     unit = project.ROOT / "tests" / "unit"
     others = (unit / "project", unit / "hack")
     strangers = {
