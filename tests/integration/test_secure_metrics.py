@@ -74,7 +74,7 @@ async def token(plane: ControlPlane, account: str) -> str:
 
 
 async def test_who_may_read_metrics_reads_them(cluster: Cluster, plane: ControlPlane) -> None:
-    """200 for a ServiceAccount with the reader's role, 403 for one without, 401 for nobody; never without TLS."""
+    """B-K19: 200 for a ServiceAccount with the reader's role, 403 for one without, 401 for nobody; never without TLS."""
     await apply(plane)
     manager = Manager(cluster.manager_config, OPTIONS)
     stop = asyncio.Event()
