@@ -5,12 +5,13 @@ from __future__ import annotations
 from capt.runtime import finalizers, shared_list
 from capt.runtime.backoff import Backoff, ItemBackoff
 from capt.runtime.client import Client
-from capt.runtime.clock import Clock, SystemClock
-from capt.runtime.conditions import find_condition, is_true, set_condition
+from capt.runtime.clock import Clock, SystemClock, Timer
+from capt.runtime.conditions import ConditionLike, find_condition, is_true, set_condition
 from capt.runtime.config import ClusterConfig
 from capt.runtime.controller import Controller, Watch, watch_mapped, watch_owned, watch_self
 from capt.runtime.errors import (
     AlreadyExists,
+    AnswerLike,
     ApiError,
     BadRequest,
     CacheLagError,
@@ -54,7 +55,7 @@ from capt.runtime.predicates import (
     not_,
 )
 from capt.runtime.recorder import Recorder
-from capt.runtime.resource import Key, Kind, KubeObject, Resource
+from capt.runtime.resource import Dumpable, Key, Kind, KubeObject, MetadataView, OwnerReferenceView, Resource
 from capt.runtime.result import After, Done, Reconciler, Request, Result
 from capt.runtime.rights import Right, may
 from capt.runtime.scope import Scope, Transform, project
@@ -67,6 +68,7 @@ from capt.runtime.watch_handle import WatchHandle
 __all__ = [
     "After",
     "AlreadyExists",
+    "AnswerLike",
     "ApiError",
     "Backoff",
     "BadRequest",
@@ -74,11 +76,13 @@ __all__ = [
     "Client",
     "Clock",
     "ClusterConfig",
+    "ConditionLike",
     "ConfigError",
     "Conflict",
     "ConnectionFailed",
     "Controller",
     "Done",
+    "Dumpable",
     "ErrorClass",
     "Event",
     "FieldConflict",
@@ -95,12 +99,14 @@ __all__ = [
     "LeadershipLostError",
     "Manager",
     "ManagerOptions",
+    "MetadataView",
     "Metrics",
     "NamespaceTerminating",
     "NotFound",
     "NotWatched",
     "Object",
     "Owner",
+    "OwnerReferenceView",
     "Predicate",
     "Reconciler",
     "Recorder",
@@ -116,6 +122,7 @@ __all__ = [
     "Store",
     "SystemClock",
     "TerminalError",
+    "Timer",
     "TooManyRequests",
     "Transform",
     "TransientError",

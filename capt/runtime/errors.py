@@ -205,16 +205,23 @@ def classify(error: BaseException) -> ErrorClass:
     return ErrorClass.BUG
 
 
-class _Answer(Protocol):
+class AnswerLike(Protocol):
+    """What :func:`raise_for_status` reads of an answer; a :class:`capt.runtime.transport.Response` has it."""
+
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """HTTP status."""
+
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """Looked up without regard to case."""
+
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """All of it."""
 
 
-def raise_for_status(answer: _Answer) -> None:
+def raise_for_status(answer: AnswerLike) -> None:
     """Raise the typed error that an answer carries, if it carries one.
 
     Args:

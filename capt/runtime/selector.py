@@ -46,7 +46,11 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Requirements that must all hold; an empty selector matches everything."""
+    """Requirements that must all hold; an empty selector matches everything.
+
+    Attributes:
+        requirements: what must hold.
+    """
 
     requirements: tuple[Requirement, ...] = ()
 
