@@ -4,8 +4,13 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from capt.runtime import configure_logging
+
+# how long an example takes says something about the machine: on a busy one it must not fail a test
+settings.register_profile("capt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("capt")
 
 REQUIRED = frozenset(filter(None, os.environ.get("CAPT_TEST_REQUIRE", "").split(",")))
 """Markers of tools that must be here (`CAPT_TEST_REQUIRE=kubectl,terraform`): a test skipped for want of one fails.
