@@ -17,6 +17,7 @@ from capt.runtime.clock import Timer
 T = TypeVar("T")
 
 _MOST_BLOCKING = 10.0  # seconds of real time that a thread may keep the loop waiting
+_LAST_LOOK = 1.0
 
 
 class VirtualClock:
@@ -54,12 +55,14 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        sockets = len(self.get_map()) > 1  # the loop's own pipe is always there
-        if self.loop.threads or (sockets and timeout is None):
+        if self.loop.threads:
             return super().select(_MOST_BLOCKING)
         if timeout is None:
-            raise RuntimeError("nothing is left that could ever happen, and something waits for it")
-        if sockets:
+            ready = super().select(_LAST_LOOK)  # the loop's own executor may be ending
+            if not ready:
+                raise RuntimeError("nothing is left that could ever happen, and something waits for it")
+            return ready
+        if len(self.get_map()) > 1:  # the loop's own pipe is always there
             ready = super().select(self.loop.patience)
         if not ready:
             self.loop.now += timeout

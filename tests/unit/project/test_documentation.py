@@ -105,7 +105,13 @@ def test_blocks_have_a_language_that_is_checked() -> None:
         for page in PAGES
         for name in re.findall(r"^```(.*)\n(?:.*\n)*?```$", page.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert languages == {"shell", "yaml", "text", "mermaid", "python"}  # Python: tests/integration/test_example.py
+    assert languages == {
+        "shell",
+        "yaml",
+        "text",
+        "mermaid",
+        "python",
+    }  # Python: tests/integration/test_example.py
 
 
 @pytest.mark.parametrize("block", blocks("shell"))

@@ -1,0 +1,83 @@
+"""Bad days on virtual time: whatever goes wrong, all is as it should be soon after, without haste and without a trace.
+
+`make chaos` plays them for `CAPT_CHAOS_SECONDS` (60) from a seed of the day's own, which it prints; here there are a few.
+`CAPT_CHAOS_SEED=7` plays one seed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support import virtual_time
+from tests.support.machine_day import machine_day
+from tests.support.mirror import mirror_day
+from tests.support.storm import MOST_REQUESTS, PATIENCE, BadDay
+
+Day = Callable[[int], Awaitable[BadDay]]
+
+_SECONDS = float(os.environ.get("CAPT_CHAOS_SECONDS", "0"))
+_SEED = os.environ.get("CAPT_CHAOS_SEED")
+pytestmark = pytest.mark.embedded
+_DAYS = {"mirror": (mirror_day, 6), "machines": (machine_day, 2)}
+_MOST_NEW_OBJECTS = 1500  # that the garbage collector may know more of after a day than before
+
+
+def seeds(few: int) -> Iterator[int]:
+    """Return the seeds to play: the few of the suite, the one that was asked for, or as many as the time allows."""
+    if _SEED:
+        yield int(_SEED)
+    elif not _SECONDS:
+        yield from range(few)
+    else:
+        end = time.monotonic() + _SECONDS / len(_DAYS)
+        for seed in count(random.SystemRandom().randrange(10**6)):
+            if time.monotonic() >= end:
+                return
+            yield seed
+
+
+def open_sockets() -> int:
+    links = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    return sum("socket:" in link for link in links)
+
+
+def play(day: Day, seed: int) -> BadDay:
+    """Play one day; nothing of it may be left, and nothing in it may have held the loop."""
+
+    async def whole() -> BadDay:
+        random.seed(seed)
+        outcome = await day(seed)
+        for _ in range(100):
+            await asyncio.sleep(0.1)  # connections close in the loop's next turns
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"left behind: {left}"
+        return outcome
+
+    return virtual_time.run(whole(), patience=PATIENCE)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", _DAYS)
+def test_all_is_well_after_a_bad_day(name: str) -> None:
+    """Equality in every run, requests below their bound, no task, socket or memory left, no call that blocks the loop."""
+    day, few = _DAYS[name]
+    sockets = objects = number = 0
+    for number, seed in enumerate(seeds(few)):
+        print(f"CAPT_CHAOS_SEED={seed} ({name})", end=" ", flush=True)  # noqa: T201 - the seed that fails must be known
+        outcome = play(day, seed)
+        print(outcome)  # noqa: T201
+        assert outcome.fastest <= MOST_REQUESTS, f"CAPT_CHAOS_SEED={seed}: a hot loop"
+        gc.collect()
+        if number == 1:  # the first day loads what stays
+            sockets, objects = open_sockets(), len(gc.get_objects())
+    assert open_sockets() <= sockets or number < 1
+    assert len(gc.get_objects()) <= objects + number * _MOST_NEW_OBJECTS or number < 1
