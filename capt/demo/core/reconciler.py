@@ -79,17 +79,21 @@ class ClusterReconciler:
         return Done()
 
     async def _adopt(self, cluster: Unstructured, field: str) -> _External | None:
-        """Become the controller of what a field names, and label it with the Cluster's name."""
+        """Become an owner of what a field names, in the old edition its controller, and label it with the Cluster's name."""
         found = await self._external(cluster, field)
         if found is None or found.obj.metadata.deletion_timestamp is not None:
             return found
         meta = found.obj.metadata
-        owner = meta.controller
+        owner = meta.controller if self._edition.name == "v1beta1" else None
         if owner is not None and owner.uid != cluster.metadata.uid:
             raise TerminalError(f"{found.obj.kind} {meta.name} is controlled by {owner.kind} {owner.name}")
         labelled = meta.labels.get(CLUSTER_NAME_LABEL) == cluster.metadata.name
-        if owner is not None and labelled:
+        if labelled and any(each.uid == cluster.metadata.uid for each in meta.owner_references):
             return found
+        reference = controller_reference(self._edition.cluster, cluster)
+        if self._edition.name == "v1beta2":
+            # core controls only what it made itself, for a topology, and leaves that place to others elsewhere
+            del reference["controller"], reference["blockOwnerDeletion"]
         others = [
             each.model_dump(mode="json", by_alias=True, exclude_none=True)
             for each in meta.owner_references
@@ -98,7 +102,7 @@ class ClusterReconciler:
         patch = {
             "metadata": {
                 "labels": {CLUSTER_NAME_LABEL: cluster.metadata.name},
-                "ownerReferences": [*others, controller_reference(self._edition.cluster, cluster)],
+                "ownerReferences": [*others, reference],
             }
         }
         obj = await self._client.patch(
