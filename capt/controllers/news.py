@@ -1,9 +1,9 @@
 """Which changes of a fleet's status are told at once, and which may gather for a while.
 
 Every machine that comes up changes the counts of its set and of its deployment. Told one by one, they cost
-two writes per machine, each of which every watcher gets. So while a large fleet is far from its goal,
-counts are told in steps of a tenth of it, and what is smaller after a few seconds. Everything else is told
-at once: a condition that turns, a new generation, and each of the last steps, on which rollouts hang.
+two writes per machine, each of which every watcher gets. So while a fleet is far from its goal, counts are
+told in steps of a quarter of it, and what is smaller after some seconds. Everything else is told at once: a
+condition that turns, a new generation, and the last step, on which rollouts that go one by one hang.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from capt.api import CaptMachineDeploymentStatus, CaptMachineSetStatus
 from capt.runtime import Key
 from capt.runtime.clock import Clock
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 10.0
 """Seconds for which a small change of counts may be held back."""
 
-_STEPS: Final = 10
+_STEPS: Final = 4
+_LAST: Final = 1
 
 _Status = CaptMachineDeploymentStatus | CaptMachineSetStatus
 
@@ -36,7 +37,7 @@ def is_news(old: _Status, new: _Status, desired: int) -> bool:
     before, after = _counts(old), _counts(new)
     if max(abs(was - now) for was, now in zip(before, after, strict=True)) >= step:
         return True
-    return all(abs(desired - count) <= step for count in after)
+    return all(abs(desired - count) <= _LAST for count in after)
 
 
 class Discretion:
