@@ -90,7 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Print what is wrong with the roles, or what they were compared with."""
     (folder,) = sys.argv[1:] if arguments is None else arguments
     logs = sorted(Path(folder).glob("*.log"))
-    events = [json.loads(line) for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    events = [event for event in lines if event["stage"] != "RequestReceived"]
     rights = manager_rights() | engine_rights() | set(election_rights(parse([]).leader_election_id))
     if found := problems(events, rights):
         print(*found, sep="\n", file=sys.stderr)

@@ -32,7 +32,6 @@ _LOG_LINES = 20
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
 
@@ -114,15 +113,20 @@ class ControlPlane:
         return (self.folder / "audit.log").stat().st_size
 
     def audit(self, since: int = 0) -> list[dict[str, Any]]:
-        """Return every request so far that came to its end, as audit.k8s.io/v1 Events at level Metadata.
+        """Return every request so far, in the order of their arrival, as audit.k8s.io/v1 Events at level Metadata.
+
+        One that is under way is there without its answer: what it does may be seen before it has come to its end.
 
         Args:
             since: A position of the log from which on they are wanted.
         """
         with (self.folder / "audit.log").open("rb") as log:
             log.seek(since)
-            lines = log.read().splitlines()
-        return [event for event in map(json.loads, lines) if event["stage"] == "ResponseComplete"]
+            lines = log.read().splitlines(keepends=True)
+        # the last line may be half written
+        events = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        latest = {event["auditID"]: event for event in events}
+        return [latest[event["auditID"]] for event in events if event["stage"] == "RequestReceived"]
 
     def requests_by_user_agent(self) -> Counter[str]:
         """Count the requests of each user agent."""

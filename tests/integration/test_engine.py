@@ -445,10 +445,14 @@ async def test_killed_at_any_write(cluster: Cluster, when: Literal["before", "af
         async with HttpTransport(cluster.manager_config, user_agent="capt/test") as transport:
             manager = Manager(cluster.manager_config, QUIET, transport=EngineTransport(transport, crash))
             terraform.add_to(manager, engine="terraform", data_dir=cluster.data_dir)
-            running = asyncio.ensure_future(manager.run(asyncio.Event()))
+            stop = asyncio.Event()
+            running = asyncio.ensure_future(manager.run(stop))
             dead = asyncio.ensure_future(crash.happened.wait())
             living = asyncio.ensure_future(live(cluster, name))
             await asyncio.wait((running, dead, living), return_when=asyncio.FIRST_COMPLETED)
+            # the end of the Workspace is seen before the write that brought it is answered: it dies of that one too
+            stop.set()
+            await asyncio.wait((running, dead), return_when=asyncio.FIRST_COMPLETED)
             for task in (running, dead, living):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

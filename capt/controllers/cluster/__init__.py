@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from capt.controllers import names
+from capt.controllers.apply_watch import watch_wanted_applies
 from capt.controllers.cluster.reconciler import CaptClusterReconciler
 from capt.controllers.kinds import APPLY, CAPT_CLUSTER, CAPT_CONTROL_PLANE, CLUSTER, CLUSTER_V1BETA1, SECRET
 from capt.controllers.parent_cluster import owned_by
 from capt.runtime import may
-from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch_self
+from capt.runtime.controller import Controller, watch_mapped, watch_self
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
@@ -35,7 +37,7 @@ def controller(manager: Manager) -> Controller:
         reconciler=CaptClusterReconciler(manager.client, manager.recorder("captcluster"), manager.clock),
         watches=(
             watch_self(CAPT_CLUSTER),
-            watch_owned(APPLY, CAPT_CLUSTER),
+            watch_wanted_applies(informers, CAPT_CLUSTER, _applies_of),
             watch_mapped(CLUSTER, owned, reason="Cluster", optional=True),
             watch_mapped(CLUSTER_V1BETA1, owned, reason="Cluster of v1beta1", optional=True),
             # a VPC that is being deleted goes when its control plane has gone
@@ -57,3 +59,7 @@ def controller(manager: Manager) -> Controller:
             may(CLUSTER, "patch", subresource="status"),
         ),
     )
+
+
+def _applies_of(cluster: Object) -> tuple[str, ...]:
+    return (names.vpc_apply_name(cluster.name),)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from capt.controllers.apply_watch import watch_wanted_applies
+from capt.controllers.control_plane import naming
 from capt.controllers.control_plane.reconciler import CaptControlPlaneReconciler
 from capt.controllers.control_plane.surroundings import MACHINE_KINDS
 from capt.controllers.kinds import (
@@ -15,8 +17,8 @@ from capt.controllers.kinds import (
     CLUSTER_V1BETA1,
     SECRET,
 )
-from capt.controllers.names import CLUSTER_NAME_LABEL
-from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch_self
+from capt.controllers.names import CLUSTER_NAME_LABEL, control_plane_apply_name
+from capt.runtime.controller import Controller, watch_mapped, watch_self
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
@@ -51,7 +53,7 @@ def controller(manager: Manager) -> Controller:
         ),
         watches=(
             watch_self(CAPT_CONTROL_PLANE),
-            watch_owned(APPLY, CAPT_CONTROL_PLANE),
+            watch_wanted_applies(informers, CAPT_CONTROL_PLANE, _applies_of),
             watch_mapped(CAPT_CLUSTER, of_owned, reason="CAPTCluster"),
             *(
                 watch_mapped(
@@ -82,6 +84,17 @@ def controller(manager: Manager) -> Controller:
             *(may(kind, "delete") for kind in MACHINE_KINDS),
         ),
     )
+
+
+def _applies_of(control_plane: Object) -> list[str]:
+    name = control_plane.name
+    own = [
+        control_plane_apply_name(name),
+        naming.kubeconfig_apply_name(name),
+        naming.fargate_apply_name(name),
+    ]
+    shared = (control_plane.decode().get("spec") or {}).get("spotRoleTemplateRef")
+    return [*own, naming.spot_role_apply_name(shared["name"])] if shared else own
 
 
 def _clusters_of(control_plane: Object) -> Iterable[str]:

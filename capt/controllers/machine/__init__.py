@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from capt.controllers import names
+from capt.controllers.apply_watch import watch_wanted_applies
 from capt.controllers.kinds import APPLY, MACHINE
 from capt.controllers.machine.node_group import NODE_GROUP_INDEX, group_keys, group_names
 from capt.controllers.machine.reconciler import CaptMachineReconciler
-from capt.runtime.controller import Controller, watch_mapped, watch_owned, watch_self
+from capt.runtime.controller import Controller, watch_mapped, watch_self
 from capt.runtime.manager import Manager
 from capt.runtime.object import Object
 from capt.runtime.resource import Key
@@ -42,7 +44,7 @@ def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
         ),
         watches=(
             watch_self(MACHINE),
-            watch_owned(APPLY, MACHINE),
+            watch_wanted_applies(informers, MACHINE, _applies_of),
             watch_mapped(MACHINE, nodes_of, reason="node group"),
             # a group that is being deleted goes when its last node has gone
             watch_mapped(MACHINE, group_of, reason="node", predicate=lambda event: event.type == "deleted"),
@@ -55,3 +57,7 @@ def controller(manager: Manager, *, cross_namespace: bool) -> Controller:
             may(MACHINE, "update", subresource="finalizers"),
         ),
     )
+
+
+def _applies_of(machine: Object) -> tuple[str, ...]:
+    return (names.apply_name(machine.name),)
