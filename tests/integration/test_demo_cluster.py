@@ -18,11 +18,13 @@ class _Record:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.states: dict[str, list[str]] = {}
+        self.shown: list[Row] = []
 
     def say(self, sentence: str) -> None:
         self.said.append(sentence)
 
     def show(self, lines: list[Row]) -> None:
+        self.shown = lines
         for row in lines:
             states = self.states.setdefault(row.kind, [])
             if not states or states[-1] != row.state:
@@ -37,6 +39,9 @@ async def test_the_demo_brings_a_cluster_up_and_leaves_nothing(cluster: Cluster,
     try:
         async with cluster.manager():
             await tell_cluster(Child(tmp_path / "kubeconfig", "simulated"), record)
+    except BaseExceptionGroup as error:
+        error.add_note("\n".join(map(str, record.shown)))
+        raise
     finally:
         await sweep(cluster, EDITIONS["v1beta2"])
     assert {"Provisioning", "Provisioned", "Deleting"} <= set(record.states["cluster"])
