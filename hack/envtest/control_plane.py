@@ -6,17 +6,15 @@ import asyncio
 import base64
 import contextlib
 import json
-import shutil
-import signal
 import socket
 import ssl
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import trustme
@@ -24,11 +22,13 @@ import yaml
 
 from hack.envtest.binaries import Binaries, find
 from hack.envtest.certificates import client_certificate
+from hack.envtest.program import Program
+
+Part = Literal["etcd", "kube-apiserver", "kube-controller-manager"]
+"""What a control plane consists of."""
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-_LOG_LINES = 20
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -44,6 +44,8 @@ class StartError(Exception):
 class ControlPlane:
     """A running control plane.
 
+    Its parts can be made to fail, from the event loop that it was started on: :meth:`kill`, :meth:`stop`, :meth:`pause`.
+
     Attributes:
         url: Address of the API server.
         etcd_url: Address of etcd, whose API is plain HTTP here.
@@ -56,6 +58,7 @@ class ControlPlane:
     folder: Path
     started_in: float
     _ca: trustme.CA
+    _programs: Mapping[Part, Program]
 
     @property
     def ca_pem(self) -> bytes:
@@ -96,6 +99,49 @@ class ControlPlane:
         )
         certificate.configure_cert(context)
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+
+    async def kill(self, part: Part) -> None:
+        """End a part in the middle of whatever it does (SIGKILL); returns when it is gone."""
+        await self._programs[part].kill()
+
+    async def stop(self, part: Part) -> None:
+        """Ask a part to end as it does in an upgrade (SIGTERM); returns when it has, at the latest after 10 s."""
+        await self._programs[part].stop()
+
+    async def start(self, part: Part) -> None:
+        """Start a part that was killed or stopped: same ports, same data. :meth:`ready` waits until it serves.
+
+        Raises:
+            RuntimeError: It runs.
+        """
+        await self._programs[part].start()
+
+    def pause(self, part: Part) -> None:
+        """Stop a part's time (SIGSTOP): its connections stay, and nobody answers on them."""
+        self._programs[part].pause()
+
+    def resume(self, part: Part) -> None:
+        """Let a part go on after a pause (SIGCONT)."""
+        self._programs[part].resume()
+
+    async def ready(self) -> None:
+        """Wait until the API server says that it is ready, etcd included.
+
+        Raises:
+            StartError: It was not within 60 s, or it ended; the message carries the end of its log.
+        """
+        apiserver = self._programs["kube-apiserver"]
+        try:
+            async with asyncio.timeout(_START_SECONDS), self.session() as http:
+                while apiserver.running:
+                    with contextlib.suppress(aiohttp.ClientError):
+                        async with http.get(f"{self.url}/readyz") as answer:
+                            if answer.status == 200:
+                                return
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            pass
+        raise StartError(f"kube-apiserver is not ready\n{apiserver.last_words()}")
 
     async def compact(self) -> None:
         """Make etcd forget all versions but the present ones, as kube-apiserver has it do every five minutes."""
@@ -172,29 +218,31 @@ async def control_plane(binaries: Binaries | None = None, *extra_flags: str) -> 
         folder = Path(name)
         ca = trustme.CA()
         _write_credentials(folder, ca)
-        url, etcd_url = f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{client}"
-        plane = ControlPlane(url=url, etcd_url=etcd_url, folder=folder, started_in=0.0, _ca=ca)
+        programs: dict[Part, Program] = {
+            "etcd": Program(binaries.etcd, *_etcd_flags(folder, client, peer), folder=folder),
+            "kube-apiserver": Program(
+                binaries.apiserver, *_apiserver_flags(folder, client, secure), *extra_flags, folder=folder
+            ),
+            "kube-controller-manager": Program(
+                binaries.controller_manager, *_controller_manager_flags(folder), folder=folder
+            ),
+        }
+        plane = ControlPlane(
+            url=f"https://127.0.0.1:{secure}",
+            etcd_url=f"http://127.0.0.1:{client}",
+            folder=folder,
+            started_in=0.0,
+            _ca=ca,
+            _programs=programs,
+        )
+        (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
         began = time.monotonic()
         async with contextlib.AsyncExitStack() as running:
-            await running.enter_async_context(
-                _program(folder, binaries.etcd, *_etcd_flags(folder, client, peer))
-            )
-            apiserver = await running.enter_async_context(
-                _program(folder, binaries.apiserver, *_apiserver_flags(folder, client, secure), *extra_flags)
-            )
-            await _ready(plane, apiserver)
+            await running.enter_async_context(programs["etcd"].run())
+            await running.enter_async_context(programs["kube-apiserver"].run())
+            await plane.ready()
             plane = replace(plane, started_in=time.monotonic() - began)
-            (folder / "admin.yaml").write_text(yaml.safe_dump(plane.kubeconfig()))
-            await running.enter_async_context(
-                _program(
-                    folder,
-                    binaries.controller_manager,
-                    f"--kubeconfig={folder / 'admin.yaml'}",
-                    "--controllers=garbage-collector-controller,namespace-controller",
-                    "--leader-elect=false",
-                    "--secure-port=0",
-                )
-            )
+            await running.enter_async_context(programs["kube-controller-manager"].run())
             yield plane
 
 
@@ -237,6 +285,15 @@ def _apiserver_flags(folder: Path, etcd: int, secure: int) -> tuple[str, ...]:
     )
 
 
+def _controller_manager_flags(folder: Path) -> tuple[str, ...]:
+    return (
+        f"--kubeconfig={folder / 'admin.yaml'}",
+        "--controllers=garbage-collector-controller,namespace-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+    )
+
+
 def _write_credentials(folder: Path, ca: trustme.CA) -> None:
     ca.cert_pem.write_to_path(str(folder / "ca.crt"))
     # the control plane's own clients ask for "kubernetes.default.svc" and addresses; ours for 127.0.0.1
@@ -256,39 +313,3 @@ def _free_ports(count: int) -> Iterator[tuple[int, ...]]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(("127.0.0.1", 0))
         yield tuple(sock.getsockname()[1] for sock in sockets)
-
-
-@contextlib.asynccontextmanager
-async def _program(folder: Path, path: Path, *flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (folder / f"{path.name}.log").open("wb") as log:
-        # where the kernel can be asked to, it ends the program with us even if we are killed
-        guard = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
-        process = await asyncio.create_subprocess_exec(
-            *guard, str(path), *flags, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
-async def _ready(plane: ControlPlane, apiserver: asyncio.subprocess.Process) -> None:
-    try:
-        async with asyncio.timeout(_START_SECONDS), plane.session() as http:
-            while apiserver.returncode is None:
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with http.get(f"{plane.url}/readyz") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        pass
-    lines = (plane.folder / "kube-apiserver.log").read_text(errors="replace").splitlines()
-    raise StartError("kube-apiserver is not ready\n" + "\n".join(lines[-_LOG_LINES:]))
