@@ -45,6 +45,7 @@ JITTER = 1.2
 """Candidates retry after 1 to 1 + JITTER times the retry period, so that they do not march in step."""
 
 _WATCH_SECONDS = 60
+_TOO_LATE = 0.001  # seconds before the deadline in which nothing can be sent and answered any more
 _RELEASE_TRIES = 3
 _NO_ANSWER = (ApiError, ConfigError, TimeoutError)
 
@@ -233,7 +234,8 @@ class LeaderElector:
         """Renew until leadership is lost."""
         while True:
             await self._clock.sleep(min(self._options.retry_period, self._remaining(term)))
-            if not term.active:
+            # timers may fire a hair early: who then waits for the rest of the time asks again and again, without a pause
+            if self._remaining(term) < _TOO_LATE:
                 return
             try:
                 async with timeout(self._clock, self._remaining(term)):

@@ -247,6 +247,21 @@ class TestProtocol:
         await clock.advance(60)
         await task
 
+    async def test_a_timer_that_fires_a_hair_early_causes_no_storm(self):
+        """At the deadline leadership ends, though by rounding it is not quite reached; no renewal is sent in haste."""
+        clock, api, stop = HastyClock(), MemoryApi(), asyncio.Event()
+        work = Work(stop)
+        hanging = Hanging(api)
+        task = asyncio.create_task(elector(hanging, clock).run(work, stop))
+        await settle()
+        hanging.hang = True
+        await clock.advance(10.0)
+        assert not work.running
+        assert hanging.hung <= 5
+        stop.set()
+        await clock.advance(60)
+        await task
+
     async def test_after_a_release_the_next_leads_within_a_second(self):
         """Candidates watch the Lease: no polling interval passes after a release."""
         clock, api = FakeClock(), MemoryApi()
@@ -403,15 +418,26 @@ class TestFence:
         assert answer.status == 201
 
 
+class HastyClock(FakeClock):
+    """Fires timers up to a nanosecond early, as asyncio does."""
+
+    def call_later(self, delay, callback):
+        if delay < 1e-9:
+            return asyncio.get_running_loop().call_soon(callback)
+        return super().call_later(delay - 1e-10, callback)
+
+
 class Hanging:
     """A transport that can stop to answer."""
 
     def __init__(self, api):
         self.api = api
         self.hang = False
+        self.hung = 0
 
     async def request(self, method, path, **rest):
         if self.hang:
+            self.hung += 1
             await asyncio.get_running_loop().create_future()
         return await self.api.request(method, path, **rest)
 
