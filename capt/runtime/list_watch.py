@@ -173,9 +173,11 @@ def _watch_failed(state: State, outcome: Failed, now: float, jitter: float) -> S
     error = outcome.error
     if isinstance(error, Gone) or _is_too_large(error):
         relist = replace(state, phase=_list_phase(state), delay=0.0, reason="gone")
-        # once is the normal fate of a watch that slept too long; again and again is a server in trouble
         counted = _backed_off(relist, relist.phase, now, jitter)
-        return counted if counted.failures > 1 else replace(counted, delay=0.0)
+        # once is the fate of a watch that slept too long, or whose server came back without a memory: it serves again,
+        # so that what failed before is no reason to wait; again and again is a server in trouble
+        again = state.reason == "gone" and counted.failures > 1
+        return counted if again else replace(counted, delay=0.0)
     match error:
         case RequestTimeout():
             return replace(state, delay=0.0)

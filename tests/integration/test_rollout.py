@@ -11,6 +11,7 @@ import pytest
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from capt.runtime import is_true
 from tests.support.cluster import EVENT, NAMESPACE, WORKSPACE, Cluster, names, samples
+from tests.support.promises import watch_promises
 
 DEPLOYMENT = "worker-deployment"
 TREE = (MACHINE_DEPLOYMENT, MACHINE_SET, MACHINE, APPLY, WORKSPACE)
@@ -22,26 +23,6 @@ async def change(cluster: Cluster, spec: dict[str, Any]) -> None:
 
 def instance_type(name: str) -> dict[str, Any]:
     return {"template": {"spec": {"instanceType": name}}}
-
-
-def watch_promises(cluster: Cluster, *, least_available: int, most_machines: int) -> list[str]:
-    """Check every state from now on; return the list that broken promises are added to."""
-    broken: list[str] = []
-    store = cluster.observer.informers.store(MACHINE)
-
-    def check() -> None:
-        machines = [MACHINE.model.model_validate_json(item.raw) for item in store.list(NAMESPACE)]
-        available = sum(
-            is_true(machine.status.conditions, "Ready") and not machine.metadata.deletion_timestamp
-            for machine in machines
-        )
-        if available < least_available:
-            broken.append(f"{available} available")
-        if len(machines) > most_machines:
-            broken.append(f"{len(machines)} machines")
-
-    cluster.observer.checks.append(check)
-    return broken
 
 
 async def test_three_machines_from_one_manifest(cluster: Cluster) -> None:

@@ -252,14 +252,17 @@ class Observer:
 
 
 @contextlib.asynccontextmanager
-async def cluster(data_dir: Path, plane: ControlPlane | None = None) -> AsyncIterator[Cluster]:
+async def cluster(
+    data_dir: Path, plane: ControlPlane | None = None, clock: Clock | None = None
+) -> AsyncIterator[Cluster]:
     """Give a test capt's definitions on an API server, an admin client and an observer.
 
     Args:
         data_dir: For the engine's state.
         plane: A real control plane to use; None for an embedded server.
+        clock: The user's and the observer's: how long they wait before they ask again; the system's by default.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with api(plane) as server:
         config = ClusterConfig.from_dict(server.kubeconfig())
         async with (

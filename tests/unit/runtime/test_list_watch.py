@@ -135,6 +135,15 @@ def test_gone_again_and_again_waits():
     assert state.delay > 0
 
 
+def test_gone_after_an_outage_does_not_wait():
+    """A server that comes back without a memory answers 410: however long it was away, the list is taken at once."""
+    state = State(phase=WATCH)
+    for error in (ConnectionFailed("x"), ConnectionFailed("x"), TooManyRequests("x", status=429)):
+        state = transition(state, failed(error), now=0.0, jitter=0.0)
+    state = transition(state, failed(Gone("x")), now=5.0, jitter=0.0)
+    assert (state.phase, state.delay, state.reason) == (STREAM, 0.0, "gone")
+
+
 outcomes = st.one_of(
     st.just(Listed()),
     st.builds(Ended, seconds=st.sampled_from([0.0, 400.0]), events=st.sampled_from([0, 5])),
