@@ -17,10 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from capt.runtime import Manager
+from capt.runtime.reconcile_loop import ReconcileLoop
 from tests.support import virtual_time
 from tests.support.machine_day import machine_day
 from tests.support.mirror import mirror_day
 from tests.support.storm import MOST_REQUESTS, PATIENCE, BadDay
+from tests.support.virtual_time import Limits
 
 Day = Callable[[int], Awaitable[BadDay]]
 
@@ -50,6 +53,23 @@ def open_sockets() -> int:
     return sum("socket:" in link for link in links)
 
 
+def managers() -> str:
+    """Return what every manager's caches, queues and reconciles are doing, one a line."""
+    lines = []
+    for manager in (each for each in gc.get_objects() if isinstance(each, Manager)):
+        lines += [f"cache {each}" for each in manager.informers.statistics()]
+    for loop in (each for each in gc.get_objects() if isinstance(each, ReconcileLoop)):
+        lines.append(f"queue {loop.queue_statistics()}")
+        lines += [
+            f"reconcile of {each.key} for {each.seconds:.3f} s: {each.reasons}" for each in loop.in_flight()
+        ]
+    return "\n".join(lines)
+
+
+_LIMITS = Limits(virtual=3000, cpu=120, more=managers)
+"""No day takes so long: two storms and calms of virtual time, and a few seconds of work."""
+
+
 def play(day: Day, seed: int) -> BadDay:
     """Play one day; nothing of it may be left, and nothing in it may have held the loop."""
 
@@ -62,7 +82,7 @@ def play(day: Day, seed: int) -> BadDay:
         assert not left, f"left behind: {left}"
         return outcome
 
-    return virtual_time.run(whole(), patience=PATIENCE)
+    return virtual_time.run(whole(), patience=PATIENCE, limits=_LIMITS)
 
 
 @pytest.mark.timeout(600)
