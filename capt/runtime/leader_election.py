@@ -171,7 +171,7 @@ class LeaderElector:
                     if await self._attempt(known=None):
                         return True
                 except _NO_ANSWER as error:
-                    self._log.warning("cannot get at the lease", error=str(error))
+                    self._log.warning("cannot get at the lease", error=_why(error))
                 await self._await_release(self._retry_delay())
         finally:
             watcher.cancel()
@@ -244,7 +244,7 @@ class LeaderElector:
                         return
             except _NO_ANSWER as error:
                 self._log.warning(
-                    "cannot renew the lease", error=str(error), seconds_left=self._remaining(term)
+                    "cannot renew the lease", error=_why(error), seconds_left=self._remaining(term)
                 )
 
     def _remaining(self, term: Term) -> float:
@@ -319,7 +319,7 @@ class LeaderElector:
                     self._log.info("lease released")
                     return
         except _NO_ANSWER as error:
-            self._log.warning("could not release the lease", error=str(error))
+            self._log.warning("could not release the lease", error=_why(error))
 
     async def _watch(self) -> None:
         """Learn of a release at once. Polling goes on beside it: where watching is forbidden, that must do."""
@@ -338,7 +338,7 @@ class LeaderElector:
                     async for line in lines:
                         self._see(msgspec.json.decode(line))
             except (*_NO_ANSWER, msgspec.DecodeError) as error:
-                self._log.debug("lease watch ended", error=str(error))
+                self._log.debug("lease watch ended", error=_why(error))
             await self._clock.sleep(self._options.retry_period)
 
     def _see(self, event: Mapping[str, Any]) -> None:
@@ -386,6 +386,11 @@ class LeaderElector:
         raise_for_status(answer)
         lease: dict[str, Any] = msgspec.json.decode(answer.body)
         return lease
+
+
+def _why(error: Exception) -> str:
+    # the timeout around an attempt carries no text of its own
+    return str(error) or "no answer in time"
 
 
 async def _await(work: Callable[[], Awaitable[None]]) -> None:

@@ -9,9 +9,9 @@
 Rules, with client-go's reflector as the measure (its numbers unless said otherwise):
 
 * STREAM asks for the list as a watch with initial events (WatchList, KEP-3157): the server never holds the
-  list in memory, and neither do we. A server that refuses it for good (400, 422), or ignores it (no end of the
-  initial events), is asked with LIST from then on; any other refusal means LIST this time. 429 and a
-  connection that fails are tried again as STREAM.
+  list in memory, and neither do we. A server that refuses it for good (400, 422), or ignores it twice in a row (no end
+  of the initial events; once may be a server that hangs), is asked with LIST from then on; any other refusal means LIST
+  this time. 429 and a connection that fails are tried again as STREAM.
 * Lists are consistent reads, never "whatever the cache has" (resourceVersion=0), which client-go's first
   list is. A restarted controller must see what it wrote before it died. So a list cannot go back in time
   either, and there is no "too large resource version" to handle on it.
@@ -56,6 +56,9 @@ a thousand times a second."""
 MAX_BROKEN_STREAMS: Final = 3
 """Failures in a row after which a streamed list that always breaks off is given up for a paged one."""
 
+MAX_SILENT_STREAMS: Final = 2
+"""Streamed lists in a row without an end after which the server is believed to know none."""
+
 
 class Phase(StrEnum):
     """What is to be done."""
@@ -74,6 +77,7 @@ class State:
         delay: seconds to wait before that.
         reason: why the next list is taken: ``start``, ``gone`` (410) or ``error``.
         streaming: whether the server is believed to stream lists.
+        silent: streamed lists in a row that had no end.
         missing: the kind is not served.
         failures: failures since it was last quiet.
         failed_at: monotonic time of the last one.
@@ -83,6 +87,7 @@ class State:
     delay: float = 0.0
     reason: str = "start"
     streaming: bool = True
+    silent: int = 0
     missing: bool = False
     failures: int = 0
     failed_at: float = -inf
@@ -133,7 +138,8 @@ def transition(state: State, outcome: Outcome, *, now: float, jitter: float) -> 
     """
     match outcome:
         case Listed():
-            return replace(state, phase=Phase.WATCH, delay=0.0, missing=False)
+            silent = 0 if state.phase is Phase.STREAM else state.silent
+            return replace(state, phase=Phase.WATCH, delay=0.0, missing=False, silent=silent)
         case Ended() if state.phase is Phase.WATCH:
             if outcome.seconds >= SHORT_WATCH or outcome.events:
                 return replace(state, delay=0.0)
@@ -148,6 +154,7 @@ def transition(state: State, outcome: Outcome, *, now: float, jitter: float) -> 
                 state,
                 phase=_list_phase(state),
                 delay=MISSING_POLL * (1 + jitter / 5),
+                silent=0,
                 missing=True,
                 reason=reason,
             )
@@ -162,8 +169,12 @@ def transition(state: State, outcome: Outcome, *, now: float, jitter: float) -> 
 
 def _stream_failed(state: State, error: Exception, now: float, jitter: float) -> State:
     match error:
-        case Invalid() | BadRequest() | RequestTimeout():
+        case Invalid() | BadRequest():
             return replace(state, phase=Phase.LIST, delay=0.0, streaming=False)
+        case RequestTimeout():
+            silent = state.silent + 1
+            streaming = silent < MAX_SILENT_STREAMS
+            return replace(state, phase=Phase.LIST, delay=0.0, silent=silent, streaming=streaming)
         case TooManyRequests() | ConnectionFailed():
             return _backed_off(state, Phase.STREAM, now, jitter, error)
     return replace(state, phase=Phase.LIST, delay=0.0)

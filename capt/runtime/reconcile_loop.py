@@ -17,6 +17,7 @@ anything else        backoff                                     traceback, once
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -204,12 +205,14 @@ class ReconcileLoop:
             case Done():
                 self._backoff.forget(item.key)
                 self._metrics.results["success"].inc()
-                self._log.debug("reconciled", seconds=seconds)
+                self._tell(self._log.debug, "reconciled", seconds=seconds)
             case After(delay, reason):
                 self._backoff.forget(item.key)
                 self._again(item, f"after: {reason}" if reason else "after", delay)
                 self._metrics.results["requeue_after"].inc()
-                self._log.debug("reconciled", seconds=seconds, again_after=delay, waiting_for=reason)
+                self._tell(
+                    self._log.debug, "reconciled", seconds=seconds, again_after=delay, waiting_for=reason
+                )
             case Exception():
                 self._failed(item, outcome)
 
@@ -218,7 +221,7 @@ class ReconcileLoop:
         if kind is ErrorClass.MOOT:
             self._backoff.forget(item.key)
             self._metrics.results["success"].inc()
-            self._log.debug("nothing left to do", why=one_line(error))
+            self._tell(self._log.debug, "nothing left to do", why=one_line(error))
             return
         if kind is ErrorClass.CONFLICT:
             first = self._backoff.failures(item.key) == 0
@@ -226,14 +229,16 @@ class ReconcileLoop:
             self._again(item, "conflict", 0.0 if first else delay)
             self._metrics.conflicts.inc()
             self._metrics.results["requeue"].inc()
-            self._log.debug("lost a race for a write, deciding again", error=one_line(error))
+            self._tell(self._log.debug, "lost a race for a write, deciding again", error=one_line(error))
             return
         self._metrics.errors.inc()
         self._metrics.reconcile_errors.inc()
         self._metrics.results["error"].inc()
         if kind is ErrorClass.TERMINAL:
             self._metrics.terminal_errors.inc()
-            self._log.error("reconcile failed; no retry until the object changes", error=one_line(error))
+            self._tell(
+                self._log.error, "reconcile failed; no retry until the object changes", error=one_line(error)
+            )
             return
         delay = self._backoff.charge(item.key)
         if isinstance(error, ApiError | TransientError) and error.retry_after is not None:
@@ -244,7 +249,13 @@ class ReconcileLoop:
             self._metrics.panics.inc()
             self._log_bug(error, retry_in=delay, failures=failures)
         else:
-            self._log.warning("reconcile failed", error=one_line(error), retry_in=delay, failures=failures)
+            self._tell(
+                self._log.warning,
+                "reconcile failed",
+                error=one_line(error),
+                retry_in=delay,
+                failures=failures,
+            )
 
     def _again(self, item: Item[Key], reason: str, delay: float) -> None:
         self._queue.add(item.key, reason=reason, priority=item.priority, after=delay)
@@ -256,19 +267,32 @@ class ReconcileLoop:
             self._known_bugs.clear()
         self._known_bugs.add(bug)
         # one traceback says it all; a thousand of them hide everything else
-        self._log.error(
+        self._tell(
+            self._log.error,
             "reconcile raised an unexpected error",
             error=one_line(error),
             exc_info=None if known else error,
             **details,
         )
 
+    def _tell(self, log: Callable[..., object], event: str, **details: Any) -> None:
+        """Log, and go on whatever the logger raises: a full disk or a closed pipe must not end the controller."""
+        try:
+            log(event, **details)
+        except Exception as error:  # noqa: BLE001 - see above
+            # what could not be shown may have been in the details
+            with contextlib.suppress(Exception):
+                self._log.error("could not log", what=event, error=type(error).__name__)
+
 
 def one_line(error: BaseException) -> str:
     """Return type and message of an error as one line of at most 500 characters; of a group, those of its leaves."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(one_line(leaf) for leaf in error.exceptions)[:500]
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - whatever an error's own code does, there is something to tell of it
+        text = "(its text cannot be had)"
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 

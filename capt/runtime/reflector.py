@@ -36,7 +36,7 @@ IDLE_SECONDS: Final = 120.0
 
 INITIAL_SILENCE: Final = 5.0
 """A streamed list that brings nothing for this to twice this many seconds will not end: the server does not know
-streamed lists, and has begun a plain watch."""
+streamed lists, and has begun a plain watch; or it hangs."""
 
 _LIST_TIMEOUT: Final = 60.0
 

@@ -96,6 +96,29 @@ async def running(script, *, api=None, watches=None, **options):
         await task
 
 
+class BrokenLogger:
+    """Writes to a disk that is full."""
+
+    def debug(self, event, **details):
+        raise OSError("no space left on device")
+
+    warning = error = debug
+
+
+class PickyLogger:
+    """Cannot show a traceback."""
+
+    def __init__(self):
+        self.lines = []
+
+    def debug(self, event, **details):
+        if details.get("exc_info"):
+            raise UnicodeEncodeError("ascii", "ü", 0, 1, "not in range")
+        self.lines.append((event, details))
+
+    warning = error = debug
+
+
 class TestEvents:
     async def test_every_object_is_reconciled_once_at_the_start(self):
         """The initial list makes one reconcile per object."""
@@ -374,6 +397,56 @@ class TestIsolation:
                 assert h.value("controller_runtime_active_workers") == 0
         bugs = [line for line in logs if "unexpected" in line["event"]]
         assert [line["exc_info"] is not None for line in bugs] == [True] + [False] * 5
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            Done(),
+            After(5),
+            ServerError("x"),
+            Conflict("x"),
+            TerminalError("x"),
+            NamespaceTerminating("x"),
+            ZeroDivisionError("x"),
+        ],
+        ids=lambda outcome: type(outcome).__name__,
+    )
+    async def test_a_logger_that_fails_ends_nothing(self, monkeypatch, outcome):
+        """With a full disk or a closed pipe behind the log, whatever a reconcile comes to, the next ones are run."""
+        monkeypatch.setattr("capt.runtime.reconcile_loop.get_logger", BrokenLogger)
+        async with running(Script({"a": [outcome]}), workers=1) as h:
+            h.put("a")
+            await h.clock.advance(5)
+            h.put("b")
+            await settle()
+            assert h.script.calls("a") >= 1
+            assert h.script.calls("b") == 1
+            assert not h.task.done()
+
+    async def test_an_error_without_a_text_is_told_all_the_same(self):
+        """An exception whose own code fails when it is asked for its text is logged by its type, and retried."""
+
+        class MuteError(Exception):
+            def __str__(self):
+                raise self
+
+        with structlog.testing.capture_logs() as logs:
+            async with running(Script({"a": [MuteError(), Done()]}), backoff=Backoff(base=1, cap=1)) as h:
+                h.put("a")
+                await h.clock.advance(2)
+                assert h.script.calls("a") == 2
+        (line,) = [line for line in logs if line["log_level"] == "error"]
+        assert line["error"].startswith("MuteError: ")
+
+    async def test_a_line_that_cannot_be_shown_leaves_a_word(self, monkeypatch):
+        """Where the logger fails over what a line carries, one that carries less says that there was one."""
+        logger = PickyLogger()
+        monkeypatch.setattr("capt.runtime.reconcile_loop.get_logger", lambda: logger)
+        async with running(Script({"a": [ZeroDivisionError("x"), Done()]})) as h:
+            h.put("a")
+            await h.clock.advance(1)
+        told = {"what": "reconcile raised an unexpected error", "error": "UnicodeEncodeError"}
+        assert ("could not log", told) in logger.lines
 
     async def test_a_group_of_transient_errors_is_transient(self):
         """A reconciler that uses a TaskGroup is classed by what its tasks raised."""

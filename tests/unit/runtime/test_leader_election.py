@@ -7,6 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 
 from capt.runtime.errors import ConnectionFailed
 from capt.runtime.fence import FencedTransport, LeadershipLostError
@@ -239,10 +240,14 @@ class TestProtocol:
         task = asyncio.create_task(elector(hanging, clock).run(work, stop))
         await settle()
         hanging.hang = True
-        await clock.advance(9.9)
-        assert work.running
-        await clock.advance(0.1)
-        assert not work.running
+        with structlog.testing.capture_logs() as logs:
+            await clock.advance(9.9)
+            assert work.running
+            await clock.advance(0.1)
+            assert not work.running
+        told = [line["error"] for line in logs if line["event"] == "cannot renew the lease"]
+        assert told
+        assert set(told) == {"no answer in time"}
         stop.set()
         await clock.advance(60)
         await task

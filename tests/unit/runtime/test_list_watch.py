@@ -67,13 +67,35 @@ def test_what_comes_next(phase, outcome, expected, waits):
     assert (state.phase, state.delay > 0) == (expected, waits)
 
 
-@pytest.mark.parametrize("error", [Invalid("x"), BadRequest("x"), RequestTimeout("x")])
-def test_a_server_that_cannot_stream_is_not_asked_again(error):
-    """A streamed list that was refused as invalid, or ignored, is never asked for again."""
-    state = transition(State(), failed(error), now=0.0, jitter=0.0)
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [failed(Invalid("x"))],
+        [failed(BadRequest("x"))],
+        [failed(RequestTimeout("x")), Listed(), failed(Gone("x")), failed(RequestTimeout("x"))],
+    ],
+)
+def test_a_server_that_cannot_stream_is_not_asked_again(outcomes):
+    """A streamed list that was refused as invalid, or ignored twice in a row, is never asked for again."""
+    state = State()
+    for outcome in outcomes:
+        state = transition(state, outcome, now=0.0, jitter=0.0)
     for outcome in (failed(ServerError("x")), Listed(), failed(Gone("x"))):
         state = transition(state, outcome, now=0.0, jitter=0.0)
         assert state.phase is not STREAM
+
+
+@pytest.mark.parametrize("well", [Listed(), failed(NotFound("x"))])
+def test_a_server_that_hangs_now_and_then_goes_on_streaming(well):
+    """Silence once is no proof: a server that hung is asked for streamed lists again, as often as it recovers."""
+    state = State()
+    for _ in range(5):
+        for outcome in (failed(RequestTimeout("x")), Listed(), failed(Gone("x"))):
+            state = transition(state, outcome, now=0.0, jitter=0.0)
+        assert state.phase is STREAM
+        state = transition(state, well, now=0.0, jitter=0.0)
+        if state.phase is WATCH:
+            state = transition(state, failed(Gone("x")), now=0.0, jitter=0.0)
 
 
 def test_a_server_that_refuses_once_is_asked_again():
