@@ -7,6 +7,7 @@ second, so that happens when a connection is first made, never to print a help t
 
 from __future__ import annotations
 
+import base64
 import copy
 import inspect
 import os
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from capt.runtime import oidc
+from capt.runtime.client_tls import ClientTls, Pem
 from capt.runtime.errors import ConfigError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -150,12 +152,13 @@ class ClusterConfig:
             from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 
             configuration = Configuration()
+            authority = service_account / "ca.crt"
             try:
-                files = _states([token, service_account / "ca.crt"])
-                InClusterConfigLoader(str(token), str(service_account / "ca.crt")).load_and_set(configuration)
+                files = _states([token, authority])
+                InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)
+                return _endpoint(configuration, ClientTls(authority=authority), expires=None, files=files)
             except (ConfigException, OSError) as error:
                 raise ConfigError(f"service account in {service_account}: {error}") from error
-            return _endpoint(configuration, expires=None, files=files)
 
         return cls(
             source="the pod's service account",
@@ -231,10 +234,21 @@ def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) 
 
 
 def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any:
+    from kubernetes_asyncio.config.dateutil import parse_rfc3339
+    from kubernetes_asyncio.config.exec_provider import ExecProvider
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
     class Loader(KubeConfigLoader):
-        """The library's loader, with our own way to an ID token: see :mod:`capt.runtime.oidc`."""
+        """The library's loader, with our own way to an ID token (:mod:`capt.runtime.oidc`), and to certificates.
+
+        The library writes certificates that are data to files, which it leaves behind: see
+        :mod:`capt.runtime.client_tls`.
+        """
+
+        host: str
+        tls_server_name: str | None
+        proxy: str | None
+        tls = ClientTls()
 
         async def _load_oid_token(self) -> str:
             user: Any = self._user
@@ -246,6 +260,41 @@ def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any
                 persist()
             self.token = f"Bearer {settings['id-token']}"
             return self.token
+
+        async def load_from_exec_plugin(self) -> bool:
+            user: Any = self._user
+            status = await ExecProvider(user["exec"]).run()
+            certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
+            if not status.get("token") and not (certificate and key):
+                raise ConfigError("exec: the plugin gave neither a token nor a certificate with its key")
+            if status.get("token"):
+                self.token = f"Bearer {status['token']}"
+            if certificate and key:
+                self.tls = ClientTls(certificate=certificate.encode(), key=key.encode())
+            if status.get("expirationTimestamp"):
+                self.exec_plugin_expiry = parse_rfc3339(status["expirationTimestamp"])
+            return True
+
+        def _load_cluster_info(self) -> None:
+            cluster: Any = self._cluster
+            self.host = str(cluster["server"])
+            self.tls_server_name = cluster.safe_get("tls-server-name")
+            self.proxy = cluster.safe_get("proxy-url")
+            given = self.tls.certificate is not None
+            self.tls = ClientTls(
+                authority=self._pem(cluster, "certificate-authority"),
+                certificate=self.tls.certificate if given else self._pem(self._user, "client-certificate"),
+                key=self.tls.key if given else self._pem(self._user, "client-key"),
+                verify=not cluster.safe_get("insecure-skip-tls-verify"),
+            )
+
+        def _pem(self, node: Any, name: str) -> Pem:
+            if node is None:
+                return None
+            if data := node.safe_get(f"{name}-data"):
+                return base64.b64decode(data)
+            file = node.safe_get(name)
+            return Path(self._get_base_path(node.path), file) if file else None
 
     return Loader(kubeconfig, context, config_base_path=None)
 
@@ -264,9 +313,8 @@ async def _load(loader: Any, source: str, kubeconfigs: Iterable[Path] = ()) -> E
     files = _states(kubeconfigs)  # before they are read: what changes meanwhile is read again
     try:
         await loader.load_and_set(configuration)
-        named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
-        files |= _states(Path(name) for name in named if name)
-        return _endpoint(configuration, expires=_expiry(loader), files=files)
+        files |= _states(loader.tls.files)
+        return _endpoint(configuration, loader.tls, expires=_expiry(loader), files=files)
     except Exception as error:
         # the loader lets through whatever its parts raise: a plugin that is not there, a JWT that is none, ...
         raise ConfigError(f"{source}: {_one_line(error)}") from error
@@ -284,7 +332,9 @@ def _state(file: Path) -> FileState:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _endpoint(configuration: Any, expires: datetime | None, files: Mapping[Path, FileState]) -> Endpoint:
+def _endpoint(
+    configuration: Any, tls: ClientTls, *, expires: datetime | None, files: Mapping[Path, FileState]
+) -> Endpoint:
     async def headers() -> Mapping[str, str]:
         token = configuration.get_api_key_with_prefix("BearerToken")
         if inspect.isawaitable(token):
@@ -295,24 +345,12 @@ def _endpoint(configuration: Any, expires: datetime | None, files: Mapping[Path,
     return Endpoint(
         url=configuration.host.rstrip("/"),
         headers=headers,
-        ssl=_tls(configuration) if configuration.host.startswith("https") else False,
+        ssl=tls.context() if configuration.host.startswith("https") else False,
         server_hostname=configuration.tls_server_name or "",
         proxy=configuration.proxy or "",
         expires=expires,
         files=files,
     )
-
-
-def _tls(configuration: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    # Python 3.13 refuses CAs without key identifiers, which kubectl and every other client accept
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _one_line(error: BaseException) -> str:
