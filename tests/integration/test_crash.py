@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
@@ -20,18 +21,30 @@ STRIDE = 4
 FAST = 20  # the time between two reconciles of one object is most of what a rollout takes
 
 
-async def run_until_crash(cluster: Cluster, crash: Crash) -> None:
-    """Run a manager until it dies, or until the rollout is complete without a crash."""
+@contextlib.asynccontextmanager
+async def doomed_manager(cluster: Cluster, crash: Crash) -> AsyncIterator[None]:
+    """Run a manager through the block, and cut it off at its end without a word of farewell."""
     async with HttpTransport(cluster.manager_config, user_agent="capt/test") as transport:
         manager = cluster.new_manager(transport=CrashingTransport(transport, crash), clock=FastClock(FAST))
         running = asyncio.ensure_future(manager.run(asyncio.Event()))
-        dead = asyncio.ensure_future(crash.happened.wait())
-        done = asyncio.ensure_future(cluster.observer.settled(DEPLOYMENT, replicas=2))
-        await asyncio.wait((running, dead, done), return_when=asyncio.FIRST_COMPLETED)
-        for task in (running, dead, done):
-            task.cancel()
+        try:
+            yield
+        finally:
+            running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await task
+                await running
+
+
+async def has_crashed(cluster: Cluster, crash: Crash) -> bool:
+    """Wait until the manager is dead, or the rollout complete without that."""
+    dead = asyncio.ensure_future(crash.happened.wait())
+    done = asyncio.ensure_future(cluster.observer.settled(DEPLOYMENT, replicas=2))
+    await asyncio.wait((dead, done), return_when=asyncio.FIRST_COMPLETED)
+    for task in (dead, done):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    return crash.happened.is_set()
 
 
 @pytest.mark.timeout(240)  # some twenty rollouts, one after the other
@@ -47,25 +60,32 @@ async def test_killed_at_any_write_of_a_rollout(
         await cluster.apply(template, deployment)
         await cluster.observer.settled(DEPLOYMENT, replicas=2)
 
+    current = deployment["spec"]["template"]["spec"]["instanceType"]
     for number in itertools.count(first, STRIDE):
-        wanted = f"m{number}.large"
-        spec = {"template": {"spec": {"instanceType": wanted}}}
-        await cluster.client.patch(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT, {"spec": spec})
-        crash = Crash(at=number, when=when)
-        await run_until_crash(cluster, crash)
-        async with cluster.manager(clock=FastClock(FAST)):
-            await cluster.observer.settled(DEPLOYMENT, replicas=2)
-            await cluster.observer.until(lambda: one_set(cluster))
-
-        machines = await cluster.client.list_live(MACHINE)
-        assert {machine.spec.instance_type for machine in machines} == {wanted}
-        assert len(machines) == len(await cluster.client.list_live(APPLY)) == 2
-        assert {machine.status.workspace_name for machine in machines} == set(
-            names(await cluster.client.list_live(WORKSPACE))
-        )
-        if not crash.happened.is_set():
+        crash = Crash(when=when)
+        # this one brings to its end what the one before it died of, and dies of the next rollout
+        async with doomed_manager(cluster, crash):
+            await has_converged(cluster, current)
+            current = f"m{number}.large"
+            spec = {"template": {"spec": {"instanceType": current}}}
+            crash.at = crash.writes + number
+            await cluster.client.patch(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT, {"spec": spec})
+            crashed = await has_crashed(cluster, crash)
+        if not crashed:
             assert number > STRIDE * 3, "a rollout of two machines takes more writes than that"
             return
+
+
+async def has_converged(cluster: Cluster, instance_type: str) -> None:
+    """Wait for the end of a rollout, and assert that it is the one wanted."""
+    await cluster.observer.settled(DEPLOYMENT, replicas=2)
+    await cluster.observer.until(lambda: one_set(cluster))
+    machines = await cluster.client.list_live(MACHINE)
+    assert {machine.spec.instance_type for machine in machines} == {instance_type}
+    assert len(machines) == len(await cluster.client.list_live(APPLY)) == 2
+    assert {machine.status.workspace_name for machine in machines} == set(
+        names(await cluster.client.list_live(WORKSPACE))
+    )
 
 
 async def one_set(cluster: Cluster) -> bool:

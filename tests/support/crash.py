@@ -14,14 +14,14 @@ class Crash:
     """Where a manager dies, and whether it has.
 
     Attributes:
-        at: Which write of the controllers it dies at, from 1.
+        at: Which write of the controllers it dies at, from 1; 0 while it is to live.
         when: Before the write is sent, or after it is stored and before the answer arrives.
         writes: How many writes the controllers have sent.
         happened: Set when the write was reached.
     """
 
-    at: int
     when: Literal["before", "after"]
+    at: int = 0
     writes: int = 0
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -273,6 +274,7 @@ def test_the_service_monitor_finds_the_metrics() -> None:
     assert "ServiceMonitor" not in {document["kind"] for document in documents()}
 
 
+@functools.cache
 def rules(kind: str) -> list[Mapping[str, Any]]:
     return [rule for document in documents() if document["kind"] == kind for rule in document["rules"]]
 

@@ -87,9 +87,9 @@ def test_package_says_that_it_is_typed() -> None:
 
 
 def test_unit_tests_mirror_the_package() -> None:
-    """A module's tests are in tests/unit/<package>/test_<module>.py, those of scripts in tests/unit/hack."""
+    """A module's tests are in tests/unit/<package>/test_<module>.py, those of scripts and shared helpers in a folder each."""
     unit = project.ROOT / "tests" / "unit"
-    others = (unit / "project", unit / "hack")
+    others = (unit / "project", unit / "hack", unit / "support")
     strangers = {
         str(path.parent.relative_to(unit))
         for path in unit.rglob("test_*.py")
