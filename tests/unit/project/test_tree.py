@@ -87,7 +87,7 @@ def test_package_says_that_it_is_typed() -> None:
 
 
 def test_unit_tests_mirror_the_package() -> None:
-    """A module's tests are in tests/unit/<package>/test_<module>.py, those of scripts and shared helpers in a folder each."""
+    """A module's tests are in tests/unit/<package>/test_<module>.py, others in a folder each."""
     unit = project.ROOT / "tests" / "unit"
     others = (unit / "project", unit / "hack", unit / "support")
     strangers = {
