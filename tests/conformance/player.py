@@ -127,12 +127,16 @@ class Player:
             seen.append("nothing more")
         self.transcript.append((f"events of {step.name}", seen))
 
+    async def read(self, name: str) -> Any:
+        """Return the next event of a watch, as soon as there is one."""
+        return json.loads(await self._streams[name].content.readline())
+
     async def read_until(self, name: str, last: str) -> None:
         """Read a watch up to the first event of the object with the name ``last``."""
         seen: list[Any] = []
         async with asyncio.timeout(_QUIET):
             while not seen or seen[-1]["object"]["metadata"].get("name") != last:
-                seen.append(json.loads(await self._streams[name].content.readline()))
+                seen.append(await self.read(name))
         self.transcript.append((f"events of {name}", seen))
 
     def _path(self, path: str) -> str:

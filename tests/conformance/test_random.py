@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 from typing import Any
@@ -37,7 +38,8 @@ pytestmark = pytest.mark.envtest
 _EXAMPLES = int(os.environ.get("CAPT_TEST_EXAMPLES", "25"))
 _NUMBERS = itertools.count()
 _PATIENCE = 15.0
-_POLL = 0.01
+_PROBE = "probe"
+_QUIET_ROUNDS = 2  # of the embedded collector; one may only have put dependents into its queue
 _FINALIZER = "example.com/f"
 _NAMES = st.sampled_from("abc")
 _LABELS = st.sampled_from([None, {"l": "x"}, {"l": "y"}])
@@ -135,36 +137,41 @@ async def _state(player: Player) -> Any:
 
 
 async def _settled(player: Player) -> Any:
-    """The state when the embedded collector has nothing left to do."""
-    before, now = None, await _state(player)
-    while before != now:
-        await asyncio.sleep(_POLL)
-        before, now = now, await _state(player)
-    return now
+    """The state when the embedded collector has nothing left to do.
+
+    It takes one object after the other: when it has deleted one whose owner never was, all before that is done.
+    """
+    quiet = 0
+    while quiet < _QUIET_ROUNDS:
+        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "nobody"}
+        await player.request(post(CONFIG_MAPS, config_map(_PROBE, ownerReferences=[owner])))
+        others = 0
+        async with asyncio.timeout(_PATIENCE):
+            while (event := await player.read("maps"))["object"]["metadata"]["name"] != _PROBE or (
+                event["type"] != "DELETED"
+            ):
+                others += event["object"]["metadata"]["name"] != _PROBE
+        quiet = 0 if others else quiet + 1
+    return await _state(player)
 
 
 async def _reaches(player: Player, wanted: Any) -> Any:
     """The state that the real collector comes to: the wanted one, or what there is after a long wait."""
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
-            now = await _state(player)
-            while now != wanted:
-                await asyncio.sleep(_POLL)
-                now = await _state(player)
-    except TimeoutError:
-        now = await _state(player)
-    return now
+            while await _state(player) != wanted:
+                await player.read("maps")  # nothing changes without an event
+    return await _state(player)
 
 
 async def _both(servers: Servers, script: list[tuple[Send, ...]], namespace: str) -> None:
-    async with servers.real.session() as one, servers.embedded.session() as other:
-        real, embedded = Player(servers.real, one, namespace), Player(servers.embedded, other, namespace)
-        try:
+    with contextlib.ExitStack() as afterwards:
+        # leaving a session waits until its connections are gone, but not for those that were hung up before
+        async with servers.real.session() as one, servers.embedded.session() as other:
+            real, embedded = Player(servers.real, one, namespace), Player(servers.embedded, other, namespace)
+            for player in (real, embedded):
+                afterwards.callback(player.close)
             await _play(real, embedded, script, namespace)
-        finally:
-            real.close()
-            embedded.close()
-            await asyncio.sleep(_POLL)  # hung up TLS connections need a moment to be gone
 
 
 async def _play(real: Player, embedded: Player, script: list[tuple[Send, ...]], namespace: str) -> None:
@@ -173,6 +180,7 @@ async def _play(real: Player, embedded: Player, script: list[tuple[Send, ...]], 
         get(WIDGETS, view=lambda _: None),
         watch("all", WIDGETS),
         watch("some", WIDGETS, labelSelector="l=x"),
+        watch("maps", CONFIG_MAPS),
     )
     for step in begin:
         await asyncio.gather(real.play(step), embedded.play(step))
