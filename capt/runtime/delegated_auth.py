@@ -2,14 +2,15 @@
 
 A bearer token is given to a TokenReview, which says whose it is, and that user and the path to a SubjectAccessReview,
 which says whether its roles let it read that (``nonResourceURLs: [/metrics]``). Answers are remembered for as long as
-controller-runtime remembers them.
+controller-runtime remembers them, and of those who want the same answer at the same time, one asks.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -88,12 +89,12 @@ class DelegatedAuth:
             ApiError: the API server refused, or did not answer.
         """
         digest = hashlib.sha256(token.encode()).digest()  # a token is not kept longer than the request
-        known = self._users.get(digest)
-        if known is not None:
-            return known[0]
-        status = await self._review(TOKEN_REVIEWS, {"token": token})
-        user = _user(status) if status.get("authenticated") else None
-        return self._users.put(digest, user, TOKEN_SECONDS)
+
+        async def ask() -> tuple[User | None, float]:
+            status = await self._review(TOKEN_REVIEWS, {"token": token})
+            return (_user(status) if status.get("authenticated") else None), TOKEN_SECONDS
+
+        return await self._users.get(digest, ask)
 
     async def allows(self, user: User, verb: str, path: str) -> bool:
         """Tell whether the user's roles allow ``verb`` (``get``) on ``path`` (``/metrics``).
@@ -101,22 +102,22 @@ class DelegatedAuth:
         Raises:
             ApiError: the API server refused, or did not answer.
         """
-        question = (user, verb, path)
-        known = self._decisions.get(question)
-        if known is not None:
-            return known[0]
-        status = await self._review(
-            ACCESS_REVIEWS,
-            {
-                "user": user.name,
-                "uid": user.uid,
-                "groups": list(user.groups),
-                "extra": {name: list(values) for name, values in user.extra},
-                "nonResourceAttributes": {"path": path, "verb": verb},
-            },
-        )
-        allowed = bool(status.get("allowed"))
-        return self._decisions.put(question, allowed, ALLOWED_SECONDS if allowed else DENIED_SECONDS)
+
+        async def ask() -> tuple[bool, float]:
+            status = await self._review(
+                ACCESS_REVIEWS,
+                {
+                    "user": user.name,
+                    "uid": user.uid,
+                    "groups": list(user.groups),
+                    "extra": {name: list(values) for name, values in user.extra},
+                    "nonResourceAttributes": {"path": path, "verb": verb},
+                },
+            )
+            allowed = bool(status.get("allowed"))
+            return allowed, ALLOWED_SECONDS if allowed else DENIED_SECONDS
+
+        return await self._decisions.get((user, verb, path), ask)
 
     async def _review(self, resource: Resource, spec: Mapping[str, Any]) -> Mapping[str, Any]:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
@@ -165,19 +166,45 @@ def _user(status: Mapping[str, Any]) -> User:
 
 
 class _Answers(Generic[V]):
-    """The newest answers, each for its time."""
+    """The newest answers, each for its time, and the questions that are being asked."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: OrderedDict[Hashable, tuple[V, float]] = OrderedDict()
+        self._asked: dict[Hashable, asyncio.Future[V]] = {}
 
-    def get(self, question: Hashable) -> tuple[V] | None:
-        found = self._known.get(question)
-        return (found[0],) if found is not None and self._clock.monotonic() < found[1] else None
+    async def get(self, question: Hashable, ask: Callable[[], Awaitable[tuple[V, float]]]) -> V:
+        while True:
+            known = self._known.get(question)
+            if known is not None and self._clock.monotonic() < known[1]:
+                return known[0]
+            asked = self._asked.get(question)
+            if asked is None:
+                return await self._ask(question, ask)
+            await asyncio.wait(
+                [asked]
+            )  # unlike an await of it, this leaves it alone when the caller goes away
+            if not asked.cancelled():
+                return asked.result()
 
-    def put(self, question: Hashable, answer: V, seconds: float) -> V:
+    async def _ask(self, question: Hashable, ask: Callable[[], Awaitable[tuple[V, float]]]) -> V:
+        asked = self._asked[question] = asyncio.get_running_loop().create_future()
+        try:
+            answer, seconds = await ask()
+        except (ApiError, ConfigError) as error:
+            asked.set_exception(error)
+            asked.exception()  # there may be nobody else to hear of it
+            raise
+        else:
+            asked.set_result(answer)
+            self._remember(question, answer, seconds)
+            return answer
+        finally:
+            del self._asked[question]
+            asked.cancel()  # who asked went away without an answer: the next one asks
+
+    def _remember(self, question: Hashable, answer: V, seconds: float) -> None:
         self._known.pop(question, None)
         self._known[question] = (answer, self._clock.monotonic() + seconds)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-        return answer

@@ -1,15 +1,16 @@
 """Who may read /metrics: the API server is asked, and its answers are remembered for a while."""
 
+import asyncio
 import json
 
 import aiohttp
 import pytest
 
-from capt.runtime import ConnectionFailed, Metrics
+from capt.runtime import ConnectionFailed, Forbidden, Metrics
 from capt.runtime.delegated_auth import DelegatedAuth, guarded
 from capt.runtime.serving import BindAddress, metrics_app, serve
-from capt.runtime.testing import FakeClock
-from tests.support.scripted import ScriptedTransport, answer
+from capt.runtime.testing import FakeClock, settle
+from tests.support.scripted import ScriptedTransport, answer, refusal
 
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -116,6 +117,71 @@ async def test_when_nobody_can_tell_nobody_reads(api, scrape):
     assert await scrape() == (500, "Authentication failed\n")
     api.down = False
     assert (await scrape())[0] == 200
+
+
+class SlowApi(Api):
+    """Answers when the test opens its gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def request(self, *args, **options):
+        answered = await super().request(*args, **options)
+        await self.gate.wait()
+        return answered
+
+
+async def test_of_those_who_ask_the_same_at_once_one_asks(clock):
+    """Two Prometheus replicas, or one with many connections, cost one review each minute."""
+    api = SlowApi()
+    auth = DelegatedAuth(api, clock)
+    async with asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(auth.user(token)) for token in ["good", "bad"] * 5]
+        await settle()
+        api.gate.set()
+    users = [task.result() for task in asking]
+    assert [user and user.name for user in users] == ["prometheus", None] * 5
+    assert api.asked == [TOKENS, TOKENS]
+    api.gate.clear()
+    async with asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(auth.allows(users[0], "get", "/metrics")) for _ in range(5)]
+        await settle()
+        api.gate.set()
+    assert all(task.result() for task in asking)
+    assert api.asked == [ACCESS]
+
+
+async def test_a_failure_is_everybodys_who_waited_and_nobodys_afterwards(clock):
+    """Without an answer, those who waited for it hear so at once; the next question is asked anew."""
+    api = SlowApi()
+    auth = DelegatedAuth(api, clock)
+    api.respond = lambda _: refusal(403, "Forbidden")
+    asking = [asyncio.create_task(auth.user("good")) for _ in range(3)]
+    await settle()
+    api.gate.set()
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [Forbidden] * 3
+    assert api.asked == [TOKENS]
+    api.respond = api.review
+    assert (await auth.user("good")).name == "prometheus"
+
+
+async def test_who_goes_away_leaves_the_question_to_the_next(clock):
+    """A connection that is cut while its token is reviewed takes no other caller with it."""
+    api = SlowApi()
+    auth = DelegatedAuth(api, clock)
+    first, second, third = (asyncio.create_task(auth.user("good")) for _ in range(3))
+    await settle()
+    second.cancel()
+    await settle()
+    first.cancel()
+    await settle()
+    api.gate.set()
+    assert (await third).name == "prometheus"
+    assert first.cancelled()
+    assert second.cancelled()
+    assert api.asked == [TOKENS, TOKENS]
 
 
 async def test_memory_is_bounded_and_holds_no_token(api, clock):
