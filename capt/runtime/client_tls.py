@@ -7,6 +7,7 @@ process ends, together with an open file each, and more with every renewal.
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import tempfile
 from dataclasses import dataclass
@@ -36,6 +37,17 @@ class ClientTls:
     def files(self) -> tuple[Path, ...]:
         """The files that it is read from."""
         return tuple(each for each in (self.authority, self.certificate, self.key) if isinstance(each, Path))
+
+    def fingerprint(self) -> bytes:
+        """Return what tells our certificate from the one that replaces it; empty without one. Looks at the disk.
+
+        Raises:
+            OSError: its file cannot be read.
+        """
+        if self.certificate is None:
+            return b""
+        pem = self.certificate.read_bytes() if isinstance(self.certificate, Path) else self.certificate
+        return hashlib.sha256(pem).digest()
 
     def context(self) -> ssl.SSLContext:
         """Return a TLS context; looks at the disk.

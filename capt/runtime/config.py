@@ -40,6 +40,8 @@ class Endpoint:
         url: scheme, host, port, and path prefix if there is one; no slash at the end.
         headers: returns the headers that authenticate a request. A token file is read again every minute.
         ssl: how to verify the server, and our client certificate; False for plain HTTP.
+        certificate: fingerprint of our client certificate, empty without one. A watch does not outlive the one that it
+            was opened with.
         server_hostname: the name that the server's certificate must carry, where it is not the URL's.
         proxy: URL of an HTTP proxy, or "".
         expires: when the credentials run out; ``None`` when nobody said.
@@ -49,6 +51,7 @@ class Endpoint:
     url: str
     headers: Callable[[], Awaitable[Mapping[str, str]]]
     ssl: ssl.SSLContext | bool = False
+    certificate: bytes = b""
     server_hostname: str = ""
     proxy: str = ""
     expires: datetime | None = None
@@ -342,10 +345,13 @@ def _endpoint(
         # a token file often ends with a line end, which no header may hold
         return {"Authorization": token.strip()} if token else {}
 
+    secure = configuration.host.startswith("https")
     return Endpoint(
         url=configuration.host.rstrip("/"),
         headers=headers,
-        ssl=tls.context() if configuration.host.startswith("https") else False,
+        # before the context is made: of a certificate that is replaced in between, the files tell
+        certificate=tls.fingerprint() if secure else b"",
+        ssl=tls.context() if secure else False,
         server_hostname=configuration.tls_server_name or "",
         proxy=configuration.proxy or "",
         expires=expires,

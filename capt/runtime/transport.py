@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,9 @@ REQUEST_TIMEOUT = 30.0
 
 RECHECK_SECONDS = 10.0
 """How often the files that credentials came from are looked at. A certificate, an authority or a token that was replaced
-is used from the next request on; connections that are open stay open."""
+is used from the next request on. Requests that are under way end as they began; open watches end when our client
+certificate was replaced, and go on from where they were with the new one. client-go, which looks every five minutes,
+cuts requests too."""
 
 _CONNECT_TIMEOUT = 10.0
 MAX_IN_FLIGHT: Final = 64
@@ -232,9 +234,10 @@ class HttpTransport:
                 raise_for_status(
                     Response(status=answer.status, headers=answer.headers, body=await answer.read())
                 )
-            async with aclosing(lines(answer.content.iter_any())) as split:
-                async for line in split:
-                    yield line
+            with self._connections.watching(answer):
+                async with aclosing(lines(answer.content.iter_any())) as split:
+                    async for line in split:
+                        yield line
 
     @asynccontextmanager
     async def _exchange(
@@ -336,6 +339,7 @@ class _Connections:
         self._endpoint: Endpoint | None = None
         self._connecting = asyncio.Lock()
         self._checked = 0.0
+        self._watches: set[aiohttp.ClientResponse] = set()
 
     def sessions(self) -> _Sessions:
         if self._sessions is None:
@@ -376,8 +380,27 @@ class _Connections:
         """Load the credentials again, unless somebody did since ``used`` was handed out."""
         async with self._connecting:
             if self._endpoint is None or self._endpoint is used:
-                self._endpoint = await self._config.connect()
+                before, self._endpoint = self._endpoint, await self._config.connect()
+                if before is not None and before.certificate != self._endpoint.certificate:
+                    self._end_watches()
             return self._endpoint
+
+    @contextmanager
+    def watching(self, watch: aiohttp.ClientResponse) -> Iterator[None]:
+        """Let a watch end as if the server had ended it when the certificate that opened it is replaced."""
+        self._watches.add(watch)
+        try:
+            yield
+        except aiohttp.ClientConnectionError:
+            if watch in self._watches:
+                raise
+        finally:
+            self._watches.discard(watch)
+
+    def _end_watches(self) -> None:
+        watches, self._watches = self._watches, set()
+        for watch in watches:
+            watch.close()
 
     async def close(self) -> None:
         sessions, self._sessions = self._sessions, None

@@ -1,7 +1,9 @@
 """Credentials that are replaced on disk are used without a restart."""
 
+import asyncio
 import json
 import ssl
+from contextlib import aclosing
 
 import pytest
 import trustme
@@ -68,6 +70,54 @@ async def test_inv_112_client_certificate_and_authority_are_read_again(tmp_path)
             issue(tmp_path, authority, "third.example")
             with pytest.raises(ConnectionFailed, match="certificate of"):
                 await client.request("GET", "/")
+
+
+async def test_open_watches_end_with_the_certificate_that_opened_them(tmp_path):
+    """They end as if the server had ended them, so that they are opened again with the new one, as client-go does it.
+
+    A request that is under way ends as it began, and files that were written anew with the same certificate end nothing.
+    """
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(tls)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.cert_pem.write_to_path(str(tmp_path / "ca"))
+    issue(tmp_path, authority, "first.example")
+    under_way, release = asyncio.Event(), asyncio.Event()
+
+    async def serve(request):
+        name = (await who(request)).text
+        if request.path == "/slow":
+            under_way.set()
+            await release.wait()
+        if request.path != "/watch":
+            return web.Response(text=name)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(f"{name}\n".encode())
+        await release.wait()
+        return response
+
+    async with asyncio.timeout(10), listening(serve, tls) as url, asyncio.TaskGroup() as tasks:
+        config = ClusterConfig.from_dict(kubeconfig(tmp_path, url))
+        async with (
+            HttpTransport(config) as client,
+            aclosing(client.stream("/watch", idle_timeout=60)) as old,
+            aclosing(client.stream("/watch", idle_timeout=60)) as new,
+        ):
+            assert await anext(old) == b"first.example"
+            (tmp_path / "cert").write_bytes((tmp_path / "cert").read_bytes())
+            slow = tasks.create_task(client.request("GET", "/slow"))
+            await under_way.wait()
+            waiting = asyncio.ensure_future(anext(old, b"ended"))
+            await asyncio.wait([waiting], timeout=0)
+            assert not waiting.done()
+            issue(tmp_path, authority, "second.example")
+            assert await anext(new) == b"second.example"
+            assert await waiting == b"ended"
+            release.set()
+            assert (await slow).body == b"first.example"
 
 
 async def test_a_service_accounts_token_and_authority_are_read_again(tmp_path, monkeypatch):
