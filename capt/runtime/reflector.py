@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 from capt.runtime.clock import Clock, Timer
 from capt.runtime.errors import (
@@ -39,6 +39,8 @@ INITIAL_SILENCE: Final = 5.0
 streamed lists, and has begun a plain watch; or it hangs."""
 
 _LIST_TIMEOUT: Final = 60.0
+
+E = TypeVar("E", bound=Exception)
 
 
 class Sink(Protocol):
@@ -104,7 +106,7 @@ class Reflector:
             try:
                 outcome = await phases[self._state.phase]()
             except (ApiError, ConfigError, UndecodableError) as error:
-                outcome = Failed(error=error, seconds=self._clock.monotonic() - started)
+                outcome = Failed(error=_bare(error), seconds=self._clock.monotonic() - started)
             await self._advance(outcome)
 
     async def _advance(self, outcome: Outcome) -> None:
@@ -251,6 +253,15 @@ async def _alive(clock: Clock, silence: float) -> AsyncIterator[Callable[[], Non
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def _bare(error: E) -> E:
+    """Return an error without the frames that it came through: they hold a whole list, also after it was replaced."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
 
 
 def _version(text: str) -> int:

@@ -58,7 +58,9 @@ class Bookmark(Struct, gc=False):
     initial_events_end: bool
 
 
-class Failure(Struct, gc=False):
+class Failure(
+    Struct
+):  # an error holds frames, and a frame this: only the garbage collector gets at such a ring
     """ERROR: the server ends the watch for a reason."""
 
     error: ApiError

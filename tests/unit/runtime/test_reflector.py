@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from capt.runtime import (
     ConnectionFailed,
@@ -10,6 +11,7 @@ from capt.runtime import (
     TooManyRequests,
 )
 from capt.runtime.metrics import Metrics
+from capt.runtime.store import Draft
 from capt.runtime.testing import FakeClock, settle
 from tests.support.informers import Heard, running, synced
 from tests.support.scripted import (
@@ -20,6 +22,7 @@ from tests.support.scripted import (
     manifest,
     page,
     refusal,
+    status,
     until,
 )
 
@@ -182,6 +185,37 @@ async def test_inv_065_a_version_that_is_too_old_relists():
         )
         await until(lambda: len(heard) == 3)
         assert heard == [("deleted", "a", 3, False), ("modified", "b", 30, False), ("added", "c", 31, False)]
+
+
+async def test_a_list_that_was_replaced_is_freed():
+    """After a relist the old contents are gone at once, without the garbage collector; nothing is left at the end."""
+
+    def alive(kind):
+        return sum(isinstance(each, kind) for each in gc.get_objects())
+
+    async def relist():
+        transport, clock = ScriptedTransport(), FakeClock()
+        async with running(transport, clock) as informers:
+            _, watch = await synced(transport, informers, manifest("a", 3))
+            store = informers.store(THING)
+            for number in (1, 2):
+                watch.send(event("ERROR", status(410, "Expired")))
+                await clock.advance(3.3)  # the second time it waits up to 3.2 s
+                watch = await transport.opened(number)
+                before = store.resource_version
+                watch.send(event("ADDED", manifest("a", 3)), bookmark(10 + number, end=True))
+                await until(lambda: store.resource_version != before)  # noqa: B023 - it is awaited here
+            assert alive(Draft) == drafts + 1
+
+    gc.collect()
+    drafts, errors = alive(Draft), alive(Gone)
+    gc.disable()
+    try:
+        await relist()
+    finally:
+        gc.enable()
+    gc.collect()
+    assert (alive(Draft), alive(Gone)) == (drafts, errors)
 
 
 async def test_inv_075_a_silent_watch_is_reopened():
