@@ -254,11 +254,16 @@ class LeaderElector:
         """Take or renew the lease, if it may be; tell whether it is ours now.
 
         A holder passes what it knows and saves the read; a candidate must look first.
+
+        Raises:
+            ApiError: no answer; or a conflict in a renewal from what was just read, which may be tried again after a while.
         """
         renewing = known is not None
+        looked = False
         while True:
             if known is None:
                 known = await self._fetch()
+                looked = True
                 if renewing:
                     self._metrics.slowpath.inc()
             decision = decide(known, identity=self._options.identity, now=self._clock.boottime())
@@ -269,6 +274,8 @@ class LeaderElector:
             except (Conflict, AlreadyExists, NotFound):
                 if not renewing:
                     return False  # somebody was faster
+                if looked:
+                    raise  # again, without a pause, would be as many requests as the server answers
                 known = None
             else:
                 return self.leading

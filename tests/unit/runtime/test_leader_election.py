@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from capt.runtime.errors import ConnectionFailed
+from capt.runtime.errors import Conflict, ConnectionFailed
 from capt.runtime.fence import FencedTransport, LeadershipLostError
 from capt.runtime.leader_election import (
     JITTER,
@@ -250,6 +250,31 @@ class TestProtocol:
         assert set(told) == {"no answer in time"}
         stop.set()
         await clock.advance(60)
+        await task
+
+    async def test_renewals_that_conflict_are_not_repeated_in_haste(self):
+        """Per retry period a leader sends two at most: from memory, and from a fresh read; then one that is taken does."""
+        clock, api, stop = FakeClock(), MemoryApi(), asyncio.Event()
+        work = Work(stop)
+        task = asyncio.create_task(elector(api, clock).run(work, stop))
+        await settle()
+        refused = []
+
+        def refuse(method, path):
+            if method == "PATCH":
+                refused.append(path)
+                if len(refused) > 100:
+                    raise ConnectionFailed("enough")
+                raise Conflict("refused", status=409)
+
+        api.before = refuse
+        await clock.advance(7.9)
+        assert len(refused) == 6
+        api.before = lambda _method, _path: None
+        await clock.advance(60)
+        assert work.running
+        assert work.terms == 1
+        stop.set()
         await task
 
     async def test_a_timer_that_fires_a_hair_early_causes_no_storm(self):
