@@ -15,7 +15,6 @@ from typing import Literal
 from capt import __version__
 from capt.api import Workspace
 from capt.runtime import (
-    Backoff,
     Controller,
     Kind,
     Manager,
@@ -34,7 +33,7 @@ from capt.terraform.executor import (
     WorkspaceInput,
 )
 from capt.terraform.kinds import CONFIG_MAP, FLAVOURS, SECRET
-from capt.terraform.reconciler import WorkspaceReconciler
+from capt.terraform.reconciler import RETRY, WorkspaceReconciler
 from capt.terraform.simulated import SimulatedExecutor, Simulation
 from capt.terraform.triggers import worth_a_look
 from capt.terraform.work_directory import standing_resources
@@ -111,7 +110,7 @@ def add_to(
                 reconciler=reconciler,
                 watches=(replace(watch_self(kind, predicate=worth_a_look), optional=True),),
                 workers=parallelism,
-                backoff=Backoff(cap=60.0),
+                backoff=RETRY,
                 rights=(
                     may(kind, "get", "patch"),
                     may(kind, "patch", subresource="status"),

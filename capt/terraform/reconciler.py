@@ -57,8 +57,10 @@ from capt.terraform.steps import (
 POLL_SECONDS: Final = 600.0
 """How often an unchanged Workspace is planned again, to find drift; the provider's default."""
 
-RETRY: Final = Backoff(base=1.0, cap=60.0)
-"""Between two tries of a Workspace whose run failed; the provider's."""
+RETRY: Final = Backoff(base=1.0, cap=300.0)
+"""Between two tries of a Workspace whose run failed, or whose reconcile did. Each may be a run of Terraform, and calls of
+a cloud's rate-limited API: controller-runtime's 5 ms would be ten of them in as many seconds. The provider begins with a
+second too, and goes no further than a minute."""
 
 _EXPECTED = (TerraformError, InvalidInputError, MissingReferenceError, ForeignSecretError)
 _Report = Callable[[Workspace, datetime, str], WorkspaceStatus]
