@@ -332,10 +332,19 @@ async def test_statistics_and_gauges():
             return metrics.registry.get_sample_value(name, {"resource": "things.example.com"})
 
         assert sample("capt_informer_objects") == 1
+        assert sample("capt_informer_bytes") == informers.store(THING).size > 0
+        assert sample("capt_informer_resource_version") == 10
+        assert sample("capt_informer_synced") == 1
         assert sample("capt_informer_last_event_age_seconds") == 30
         watch.send(bookmark(20))
         await settle()
         assert sample("capt_informer_last_event_age_seconds") == 0
+        assert sample("capt_informer_resource_version") == 20
+        watch.send(event("DELETED", manifest("a", 21)))
+        await settle()
+        events = {"resource": "things.example.com", "type": "DELETED"}
+        assert metrics.registry.get_sample_value("capt_informer_watch_events_total", events) == 1
+        assert sample("capt_informer_bytes") == 0
         relists = {"resource": "things.example.com", "reason": "start"}
         assert metrics.registry.get_sample_value("capt_informer_relists_total", relists) == 1
         await handle.close()

@@ -441,6 +441,33 @@ class TestLeadership:
             assert subject.leading
             assert reconciler.names == ["a", "a"]
 
+    async def test_the_age_of_the_lease_is_a_metric(self):
+        """Seconds since the last renewal that was answered, for an alert before the deadline; 0 for who does not lead."""
+        api, clock = MemoryApi("things"), FakeClock()
+        subject = manager(api, clock, leader_elect=True, leader_election_id="l")
+        subject.add(controller(Recording()))
+
+        def age():
+            return subject.metrics.registry.get_sample_value(
+                "leader_election_lease_age_seconds", {"name": "l"}
+            )
+
+        async with running(subject):
+            await clock.advance(5)
+            assert age() == 1
+
+            def refuse(method, path):
+                if "leases" in path:
+                    raise ConnectionFailed("away")
+
+            api.before = refuse
+            await clock.advance(7)
+            assert subject.leading
+            assert age() == 8
+            await clock.advance(2)
+            assert not subject.leading
+            assert age() == 0
+
     async def test_the_lease_is_released_last(self):
         """Only when the leader's reconciles have ended may another lead."""
         api, clock, gate = MemoryApi("things"), FakeClock(), asyncio.Event()
@@ -454,6 +481,29 @@ class TestLeadership:
             assert api.all("leases")[0]["spec"]["holderIdentity"] == "me"
             gate.set()
         assert api.all("leases")[0]["spec"]["holderIdentity"] == ""
+
+
+async def test_what_blocks_the_loop_shows():
+    """How late timers come is a histogram: a loop that is held for half a second answers nobody meanwhile."""
+    clock = FakeClock()
+    subject = manager(MemoryApi("things"), clock)
+    subject.add(controller(Recording()))
+
+    def lag(part):
+        return subject.metrics.registry.get_sample_value(f"capt_event_loop_lag_seconds_{part}")
+
+    def block():
+        clock._monotonic += 0.5  # time passes within one step of the loop
+
+    async with running(subject):
+        await clock.advance(10)
+        seen = lag("count")
+        assert seen > 0
+        assert lag("sum") == pytest.approx(0)
+        next_look = clock.monotonic() + 10 / seen
+        clock.call_later(next_look - clock.monotonic() - 0.1, block)
+        await clock.advance(10)
+        assert lag("sum") == pytest.approx(0.4)
 
 
 async def test_a_part_that_is_cancelled_before_its_first_step_was_never_begun():
