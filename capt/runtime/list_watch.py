@@ -18,7 +18,8 @@ Rules, with client-go's reflector as the measure (its numbers unless said otherw
 * A watch that the server closes, or that breaks, goes on from the last version seen. Nothing is lost
   or repeated by that, and the server says 410 if it cannot; so 429, 5xx and connection errors never cause a
   relist. Other refusals do.
-* Backoff is 0.8 s doubling to 30 s, each times 1..2 at random, and starts over after two quiet minutes.
+* Backoff is 0.8 s doubling to 30 s, each times 1..2 at random, and starts over after two quiet minutes. A 410 counts apart:
+  the server answers, so the list is taken at once; from the second 410 in a row there is a wait of its own.
 * A kind that is not served (404) is asked for every five seconds, which is no failure.
 """
 
@@ -78,6 +79,7 @@ class State:
         reason: why the next list is taken: ``start``, ``gone`` (410) or ``error``.
         streaming: whether the server is believed to stream lists.
         silent: streamed lists in a row that had no end.
+        expired: watches in a row whose version was too old (410).
         missing: the kind is not served.
         failures: failures since it was last quiet.
         failed_at: monotonic time of the last one.
@@ -88,6 +90,7 @@ class State:
     reason: str = "start"
     streaming: bool = True
     silent: int = 0
+    expired: int = 0
     missing: bool = False
     failures: int = 0
     failed_at: float = -inf
@@ -141,6 +144,7 @@ def transition(state: State, outcome: Outcome, *, now: float, jitter: float) -> 
             silent = 0 if state.phase is Phase.STREAM else state.silent
             return replace(state, phase=Phase.WATCH, delay=0.0, missing=False, silent=silent)
         case Ended() if state.phase is Phase.WATCH:
+            state = replace(state, expired=0)
             if outcome.seconds >= SHORT_WATCH or outcome.events:
                 return replace(state, delay=0.0)
             return _backed_off(state, Phase.WATCH, now, jitter)
@@ -183,12 +187,12 @@ def _stream_failed(state: State, error: Exception, now: float, jitter: float) ->
 def _watch_failed(state: State, outcome: Failed, now: float, jitter: float) -> State:
     error = outcome.error
     if isinstance(error, Gone) or _is_too_large(error):
-        relist = replace(state, phase=_list_phase(state), delay=0.0, reason="gone")
-        counted = _backed_off(relist, relist.phase, now, jitter)
         # once is the fate of a watch that slept too long, or whose server came back without a memory: it serves again,
         # so that what failed before is no reason to wait; again and again is a server in trouble
-        again = state.reason == "gone" and counted.failures > 1
-        return counted if again else replace(counted, delay=0.0)
+        expired = 0 if outcome.seconds > BACKOFF_RESET else state.expired
+        delay = _delay(expired - 1, jitter) if expired else 0.0
+        return replace(state, phase=_list_phase(state), delay=delay, reason="gone", expired=expired + 1)
+    state = replace(state, expired=0)
     match error:
         case RequestTimeout():
             return replace(state, delay=0.0)
@@ -207,9 +211,13 @@ def _backed_off(
     state: State, phase: Phase, now: float, jitter: float, error: Exception | None = None
 ) -> State:
     failures = 0 if now - state.failed_at > BACKOFF_RESET else state.failures
-    delay = min(BACKOFF_BASE * 2.0 ** min(failures, 16), BACKOFF_CAP) * (1 + jitter)
+    delay = _delay(failures, jitter)
     asked = error.retry_after if isinstance(error, ApiError) else None
     return replace(state, phase=phase, delay=max(delay, asked or 0.0), failures=failures + 1, failed_at=now)
+
+
+def _delay(failures: int, jitter: float) -> float:
+    return min(BACKOFF_BASE * 2.0 ** min(failures, 16), BACKOFF_CAP) * (1 + jitter)
 
 
 def _is_too_large(error: Exception) -> bool:

@@ -148,22 +148,28 @@ def test_the_server_may_ask_for_more_patience():
 
 
 def test_gone_again_and_again_waits():
-    """The first 410 relists at once, a second one soon after backs off."""
-    state = transition(State(phase=WATCH), failed(Gone("x")), now=0.0, jitter=0.0)
-    assert (state.delay, state.reason) == (0.0, "gone")
-    state = transition(
-        transition(state, Listed(), now=1.0, jitter=0.0), failed(Gone("x")), now=1.0, jitter=0.0
-    )
-    assert state.delay > 0
+    """The first 410 relists at once, each that follows on it waits longer, and a watch that goes well ends that."""
+    state, waits = State(phase=WATCH), []
+    for _ in range(4):
+        state = transition(state, failed(Gone("x")), now=0.0, jitter=0.0)
+        waits.append(state.delay)
+        assert state.reason == "gone"
+        state = transition(state, Listed(), now=0.0, jitter=0.0)
+    assert waits == [0.0, 0.8, 1.6, 3.2]
+    well = transition(state, Ended(seconds=300, events=1), now=0.0, jitter=0.0)
+    assert transition(well, failed(Gone("x")), now=0.0, jitter=0.0).delay == 0.0
+    assert transition(state, failed(Gone("x"), seconds=121.0), now=0.0, jitter=0.0).delay == 0.0
 
 
 def test_gone_after_an_outage_does_not_wait():
-    """A server that comes back without a memory answers 410: however long it was away, the list is taken at once."""
+    """A server that comes back without a memory answers 410: the list is taken at once, in a second outage too."""
     state = State(phase=WATCH)
-    for error in (ConnectionFailed("x"), ConnectionFailed("x"), TooManyRequests("x", status=429)):
-        state = transition(state, failed(error), now=0.0, jitter=0.0)
-    state = transition(state, failed(Gone("x")), now=5.0, jitter=0.0)
-    assert (state.phase, state.delay, state.reason) == (STREAM, 0.0, "gone")
+    for _ in range(2):
+        for error in (ConnectionFailed("x"), ConnectionFailed("x"), TooManyRequests("x", status=429)):
+            state = transition(state, failed(error), now=0.0, jitter=0.0)
+        state = transition(state, failed(Gone("x")), now=5.0, jitter=0.0)
+        assert (state.phase, state.delay, state.reason) == (STREAM, 0.0, "gone")
+        state = transition(state, Listed(), now=5.0, jitter=0.0)
 
 
 outcomes = st.one_of(
