@@ -41,7 +41,13 @@ class Backoff:
 
 
 class ItemBackoff(Generic[K]):
-    """Counts the failures of each item, independently of one another."""
+    """Counts the failures of each item, independently of one another: client-go's ``ItemExponentialFailureRateLimiter``.
+
+    What it remembers of an item stays until :meth:`forget`.
+
+    Args:
+        backoff: turns a count into seconds.
+    """
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff

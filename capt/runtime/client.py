@@ -50,10 +50,16 @@ METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 class Client:
     """Reads and writes objects of any kind.
 
+    Unlike controller-runtime's, it has no update: patches carry what differs, and nothing that a model does not know is
+    lost. Its reads from the cache wait for this process's own writes, up to five seconds. A request may take 30 seconds,
+    and is sent up to five times where that is safe: reads that were not answered, and whatever was answered with 429, or
+    with 5xx and ``Retry-After``. What the server warns of is logged once. There is no limit of requests per second, which
+    is the server's to set, but one of requests in flight: see :class:`HttpTransport`.
+
     Args:
         transport: the way to the API server; its User-Agent is what audit logs show.
         informers: the caches; without them there are live reads and writes only.
-        clock: measures and waits.
+        clock: measures and waits; the system's by default.
     """
 
     def __init__(
@@ -68,7 +74,11 @@ class Client:
         self._discovered: dict[str, tuple[float, frozenset[str]]] = {}
 
     def with_user_agent(self, user_agent: str) -> Client:
-        """Return a client that shares caches and connections, and tells the API server another name."""
+        """Return a client that shares caches and connections, and tells the API server another name.
+
+        Args:
+            user_agent: what audit logs show, e.g. ``greeter/1.0``.
+        """
         other = copy(self)
         other._transport = self._transport.with_user_agent(user_agent)  # noqa: SLF001 - its own class
         other._rest = self._rest_over(other._transport, self._rest.deadline)  # noqa: SLF001 - likewise
@@ -109,6 +119,13 @@ class Client:
     async def get_live(self, kind: Kind[T], namespace: str, name: str) -> T | None:
         """Return an object as the API server has it, ``None`` if it is not there (or the kind is not served).
 
+        What controller-runtime's ``APIReader`` is for: it is never stale.
+
+        Args:
+            kind: what to read; it need not be watched.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
+
         Raises:
             ApiError: the API server refused, or did not answer.
             UndecodableError: the model cannot read the object.
@@ -122,6 +139,11 @@ class Client:
     async def exists(self, kind: Kind[Any], namespace: str, name: str) -> bool:
         """Tell whether the API server has an object, without reading what is in it.
 
+        Args:
+            kind: of what.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
+
         Raises:
             ApiError: the API server refused, or did not answer.
         """
@@ -131,6 +153,11 @@ class Client:
         """Return the annotations of an object as the API server has it, ``None`` if it is not there.
 
         Only its metadata crosses the wire: what a Secret holds is in no buffer of this process.
+
+        Args:
+            kind: of what.
+            namespace: ignored for a cluster-scoped kind.
+            name: the object's name.
 
         Raises:
             ApiError: the API server refused, or did not answer.
@@ -308,7 +335,11 @@ class Client:
         return self._written(kind, answer)
 
     def content(self, obj: KubeObject) -> dict[str, Any]:
-        """Return all fields of an object that was read here, also those that its model does not know."""
+        """Return all fields of an object that was read here, also those that its model does not know.
+
+        For an object that was not read here (a copy with changes), the fields that were set. managedFields and
+        last-applied-configuration are missing: what comes from here is no manifest to send back whole.
+        """
         return self._views.content(obj)
 
     async def patch_status(self, kind: Kind[T], obj: T, status: Mapping[str, Any] | Dumpable) -> T:
@@ -392,7 +423,7 @@ class Client:
             name: the object's name.
             uid: delete this object only, not a namesake.
             resource_version: delete this version of the object only.
-            propagation: what becomes of the objects that it owns.
+            propagation: what becomes of the objects that it owns: they go afterwards, before, or stay.
 
         Returns:
             False when it was not there.
@@ -427,10 +458,11 @@ class Client:
         return True
 
     async def served(self, kind: Kind[Any]) -> bool:
-        """Tell whether the API server serves a kind; asked at most every ten seconds.
+        """Tell whether the API server serves a kind; each group and version is asked for at most every ten seconds.
 
         Raises:
             ApiError: discovery failed.
+            UndecodableError: what answered is no discovery.
         """
         path = kind.resource.group_path
         asked, plurals = self._discovered.get(path, (float("-inf"), frozenset[str]()))
@@ -517,7 +549,7 @@ class Client:
     async def list_live(
         self, kind: Kind[T], namespace: str = "", *, labels: str | Mapping[str, str] = ""
     ) -> list[T]:
-        """Return objects as the API server has them, sorted by key.
+        """Return objects as the API server has them, sorted by key; taken in pages of 500, all of one version.
 
         Args:
             kind: what to read.

@@ -25,14 +25,14 @@ _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Timer(Protocol):
-    """A callback that was scheduled and can still be called off."""
+    """A callback that was scheduled and can still be called off; ``asyncio.TimerHandle`` is one."""
 
     def cancel(self) -> None:
         """Call the callback off; without effect when it has run already."""
 
 
 class Clock(Protocol):
-    """What the runtime knows of time."""
+    """What the runtime knows of time. Durations are seconds."""
 
     def now(self) -> datetime:
         """Return the wall clock, aware, in UTC."""
@@ -44,14 +44,14 @@ class Clock(Protocol):
         """Return seconds on a clock that never goes back and counts through suspend."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds``."""
+        """Return after ``seconds`` on the monotonic clock; zero or less gives the loop one turn."""
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call ``callback`` on the running loop after ``delay`` seconds."""
+        """Call ``callback`` on the running loop after ``delay`` seconds on the monotonic clock."""
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks: what the runtime uses where none is given."""
 
     __slots__ = ()
 

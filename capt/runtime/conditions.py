@@ -34,12 +34,12 @@ C = TypeVar("C", bound=ConditionLike)
 
 
 def find_condition(conditions: Iterable[C], type: str) -> C | None:  # noqa: A002 - the field's name in the API
-    """Return the condition of that type, ``None`` when there is none."""
+    """Return the condition of that type, ``None`` when there is none, as ``meta.FindStatusCondition`` does."""
     return next((condition for condition in conditions if condition.type == type), None)
 
 
 def is_true(conditions: Iterable[ConditionLike], type: str) -> bool:  # noqa: A002 - the field's name in the API
-    """Tell whether the condition of that type is there and ``True``."""
+    """Tell whether the condition of that type is there and ``True``, as ``meta.IsStatusConditionTrue`` does."""
     condition = find_condition(conditions, type)
     return condition is not None and condition.status == "True"
 
@@ -49,6 +49,11 @@ def set_condition(conditions: Iterable[C], new: C) -> tuple[C, ...]:
 
     The old transition time is kept when the status is equal (``meta.SetStatusCondition`` in apimachinery).
     The order of the others never changes, so that equal facts give equal lists and no write.
+
+    Args:
+        conditions: as they are; they are not changed.
+        new: with the transition time that counts if its status is a new one. Upstream fills in the present time where
+            there is none; here the caller says what time it is.
     """
     conditions = tuple(conditions)
     old = find_condition(conditions, new.type)

@@ -77,18 +77,22 @@ class Watch:
 class Controller:
     """A declaration that the manager can run.
 
+    What controller-runtime's builder and ``controller.Options`` say. An exception in a reconcile never ends the process
+    (``RecoverPanic``), and a cache that does not sync is waited for without end, named in ``/readyz`` (there is no
+    ``CacheSyncTimeout``, which stops the manager).
+
     Attributes:
         name: unique within a manager; the ``controller`` label of metrics and logs.
         reconciler: brings one object to its desired state.
         watches: exactly one of them from :func:`watch_self`: the kind that is reconciled.
-        workers: most reconciles at once, never two of one key. controller-runtime's default is 1, because its
-            reconciles hold a thread's worth of memory each; ours cost a coroutine.
-        backoff: between retries of one key after an error.
+        workers: most reconciles at once, never two of one key. controller-runtime's default is 1; an idle worker here is
+            a suspended coroutine, so 10.
+        backoff: between retries of one key after an error; by default controller-runtime's, 5 ms doubling up to 1000 s.
         min_interval: least seconds between the starts of two reconciles of one key. The first starts at
             once, those that a storm of child events asks for are coalesced. 0 for none.
         timeout: most seconds one reconcile may take before it is cancelled and retried as a transient error;
             ``None`` for no bound, as in controller-runtime.
-        leader: run only while this process leads.
+        leader: run only while this process leads; with False on every replica.
         rights: what it does at the API server beyond listing and watching what it watches; the roles in `manifests` are
             generated from it.
 
@@ -137,15 +141,25 @@ def own_key(obj: Object) -> tuple[Key]:
 
 
 def watch_self(kind: Kind[Any], *, predicate: Predicate | None = None) -> Watch:
-    """Reconcile each object of ``kind`` when it changes."""
+    """Reconcile each object of ``kind`` when it changes: the builder's ``For``.
+
+    Args:
+        kind: what is reconciled.
+        predicate: drops events that do not matter; ``None`` lets all through.
+    """
     return Watch(kind=kind, keys=own_key, reason=kind.resource.kind, predicate=predicate)
 
 
 def watch_owned(kind: Kind[Any], owner: Kind[Any], *, optional: bool = False) -> Watch:
-    """Reconcile the *controller* owner, of kind ``owner``, of each object of ``kind`` that changes.
+    """Reconcile the *controller* owner, of kind ``owner``, of each object of ``kind`` that changes: the builder's ``Owns``.
 
     The version in the owner reference is ignored, since the same owner may be written with any served
     version.
+
+    Args:
+        kind: what is watched.
+        owner: what is reconciled.
+        optional: the kind may be missing; see :class:`Watch`.
     """
     resource = owner.resource
 
@@ -172,7 +186,15 @@ def watch_mapped(
 ) -> Watch:
     """Reconcile what ``keys`` makes of each object of ``kind`` that changes.
 
-    ``keys`` runs inside the loop step that changed the cache: it must be quick, and may look things up in
-    stores and their indexes, which never wait.
+    The builder's ``Watches`` with ``EnqueueRequestsFromMapFunc``.
+
+    Args:
+        kind: what is watched.
+        keys: maps an object to what is to be reconciled. It runs inside the loop step that changed the cache: it must be
+            quick, and may look things up in stores and their indexes, which never wait.
+        reason: why, short and from a fixed set: it becomes a metric label.
+        optional: the kind may be missing; see :class:`Watch`.
+        labels: label selector of the watch, "" for everything.
+        predicate: drops events that do not matter; ``None`` lets all through.
     """
     return Watch(kind=kind, keys=keys, reason=reason, optional=optional, labels=labels, predicate=predicate)

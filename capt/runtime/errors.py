@@ -39,11 +39,14 @@ import msgspec
 class ApiError(Exception):
     """The API server refused a request, or did not answer it.
 
+    Where client-go has one ``StatusError`` and functions that ask for its reason, here each reason is a class. One that
+    leaves a reconciler is retried with backoff, but for :class:`Conflict` and :class:`NamespaceTerminating`.
+
     Attributes:
         status: HTTP status; 0 when there was no answer.
-        reason: machine-readable reason of the Status body (``NotFound``, ``Expired``, ...).
+        reason: machine-readable reason of the Status body (``NotFound``, ``Expired``, ...); "" where there is none.
         message: text for people.
-        details: ``details`` of the Status body: name, kind, uid, causes, ...
+        details: ``details`` of the Status body: name, kind, uid, causes, ...; empty where there are none.
         retry_after: seconds that the server asked to wait; ``None`` when it did not say.
     """
 
@@ -73,11 +76,11 @@ class BadRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """401: the credentials were refused, also after they had been renewed once."""
+    """401: the credentials were refused, also after they had been renewed once (exec plugin, OIDC, files read again)."""
 
 
 class Forbidden(ApiError):
-    """403: RBAC, an admission policy or a quota refuses."""
+    """403: RBAC, an admission policy or a quota refuses. Retried with backoff: an administrator may mend it."""
 
 
 class NamespaceTerminating(ApiError):
@@ -88,11 +91,18 @@ class NamespaceTerminating(ApiError):
 
 
 class NotFound(ApiError):
-    """404: the object is not there, or the kind is not served."""
+    """404: the object is not there, or the kind is not served.
+
+    Reads return ``None`` and deletions ``False`` instead; a patch raises it.
+    """
 
 
 class Conflict(ApiError):
-    """409: somebody else wrote first; read again and decide again."""
+    """409: somebody else wrote first; read again and decide again.
+
+    A reconciler lets it through: it is run again at once, from the second in a row with backoff. That is no error in
+    ``controller_runtime_reconcile_errors_total``, as it is upstream, but one in ``capt_reconcile_conflicts_total``.
+    """
 
 
 class AlreadyExists(ApiError):
@@ -107,27 +117,39 @@ class FieldConflict(ApiError):
 
 
 class Gone(ApiError):
-    """410: the resourceVersion is too old to go on from, or the page token expired."""
+    """410: the resourceVersion is too old to go on from, or the page token expired. Informers list anew by themselves."""
 
 
 class Invalid(ApiError):
-    """422: validation refused the object; the message names field and rule."""
+    """422: validation refused the object; the message names field and rule. Retried with backoff: a schema may change."""
 
 
 class TooManyRequests(ApiError):
-    """429: the server is overloaded, or an eviction must wait. The request was not carried out."""
+    """429: the server is overloaded, or an eviction must wait. The request was not carried out.
+
+    :class:`Client` has sent it up to five times by then, after ``Retry-After``; client-go does so up to ten times.
+    """
 
 
 class ServerError(ApiError):
-    """5xx: the server failed, or is starting or stopping."""
+    """5xx: the server failed, or is starting or stopping.
+
+    With a ``Retry-After``, which says that nothing was done, :class:`Client` has sent the request up to five times by then.
+    """
 
 
 class RequestTimeout(ApiError):
-    """No answer in time. A write may or may not have been carried out."""
+    """No answer in time (30 seconds, by default). A write may or may not have been carried out.
+
+    :class:`Client` has asked up to five times by then if it was a read. A write is never sent twice.
+    """
 
 
 class ConnectionFailed(ApiError):
-    """No connection, or it broke before the answer. A write may or may not have been carried out."""
+    """No connection, or it broke before the answer. A write may or may not have been carried out.
+
+    :class:`Client` has asked up to five times by then if it was a read. A write is never sent twice.
+    """
 
 
 class TransientError(Exception):
@@ -146,27 +168,43 @@ class TransientError(Exception):
 
 
 class TerminalError(Exception):
-    """Raised by a reconciler: no retry until the object changes."""
+    """Raised by a reconciler: no retry until something that is watched changes.
+
+    As with controller-runtime's ``reconcile.TerminalError``, the count of failures stays: an error after the change goes on
+    with the backoff of those before. It is counted, and logged as one line without a traceback.
+    """
 
 
 class CacheLagError(Exception):
-    """The cache did not catch up with an own write (or did not sync) in time: a read would be stale."""
+    """The cache did not catch up with an own write (or did not sync) within five seconds: a read would be stale.
+
+    Retried with backoff, and counted in ``capt_cache_read_timeouts_total``. controller-runtime returns the stale object.
+    """
 
 
 class NotWatched(LookupError):
-    """A cached read of a kind that nobody watches; such a read starts nothing."""
+    """A cached read of a kind that nobody watches.
+
+    In controller-runtime such a read starts an informer of the whole kind and waits for it; here it starts nothing.
+    """
 
 
 class UndecodableError(ValueError):
-    """Something is no object of the expected kind, or its model cannot read it."""
+    """Something is no object of the expected kind, or its model cannot read it.
+
+    Terminal when it leaves a reconciler: the object has to change. Informers count such objects, and go on without them.
+    """
 
 
 class ConfigError(Exception):
-    """No usable cluster configuration. The message is one line that says what to mend."""
+    """No usable cluster configuration. The message is one line that says what to mend.
+
+    Raised at the start, and by any request whose credentials could not be renewed; a reconcile retries that with backoff.
+    """
 
 
 class ErrorClass(StrEnum):
-    """What to do about an error that ended a reconcile."""
+    """What to do about an error that ended a reconcile. controller-runtime knows terminal errors and all others."""
 
     MOOT = "moot"
     """There is nothing left to do: what was to be made would go with its namespace. No error, and no retry."""

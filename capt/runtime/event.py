@@ -12,6 +12,9 @@ from capt.runtime.object import Object
 class Event(Struct, frozen=True, kw_only=True, gc=False):
     """One object appeared in, changed in, or left a cache.
 
+    controller-runtime's create, update and delete events in one. An object that was deleted and made anew is two events,
+    also where a list was the first to tell; upstream that can be one update. There are no generic events.
+
     Attributes:
         type: what happened.
         old: the object before; ``None`` when it was added.

@@ -15,7 +15,11 @@ from capt.runtime.transport import REQUEST_TIMEOUT, Response, Transport
 
 
 class LeadershipLostError(ConnectionError):
-    """A leader's write was stopped, since its time as leader is over."""
+    """A leader's write was stopped, since its time as leader is over. Nothing was sent.
+
+    Let it through: the work that wanted it is being cancelled. controller-runtime stops the process instead, and what its
+    reconciles send until then is sent.
+    """
 
 
 class Term:

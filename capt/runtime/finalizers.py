@@ -19,7 +19,13 @@ _PATH: Final = ("metadata", "finalizers")
 
 
 async def add(client: Client, kind: Kind[T], obj: T, finalizer: str) -> T:
-    """Put ``finalizer`` on ``obj`` if it lacks it.
+    """Put ``finalizer`` on ``obj`` if it lacks it. controller-runtime's ``AddFinalizer``, with the write.
+
+    Args:
+        client: reads and writes.
+        kind: of the object.
+        obj: the object as ``client`` read it; when it shows the finalizer already, there is no request.
+        finalizer: its qualified name: ``example.com/greeting``.
 
     Returns:
         The object as it is now. Unchanged when the finalizer was there, and without it when the object is
@@ -27,7 +33,8 @@ async def add(client: Client, kind: Kind[T], obj: T, finalizer: str) -> T:
 
     Raises:
         NotFound: the object is gone, or a namesake has taken its place.
-        Conflict: others kept writing to it.
+        Conflict: others kept writing to it, five times over.
+        ApiError: the API server refused, or did not answer.
     """
 
     def added(current: T, present: list[Any]) -> list[Any] | None:
@@ -41,8 +48,15 @@ async def add(client: Client, kind: Kind[T], obj: T, finalizer: str) -> T:
 async def remove(client: Client, kind: Kind[T], obj: T, finalizer: str) -> None:
     """Take ``finalizer`` off ``obj`` if it is there; an object that is gone already is fine.
 
+    Args:
+        client: reads and writes.
+        kind: of the object.
+        obj: the object as ``client`` read it; when it shows no such finalizer, there is no request.
+        finalizer: its qualified name.
+
     Raises:
-        Conflict: others kept writing to it.
+        Conflict: others kept writing to it, five times over.
+        ApiError: the API server refused, or did not answer.
     """
 
     def removed(_current: T, present: list[Any]) -> list[Any] | None:

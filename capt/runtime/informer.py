@@ -30,11 +30,13 @@ from capt.runtime.watch_handle import Handler, WatchHandle
 class Informers:
     """All informers of a process; an async context manager that runs them.
 
-    Watches may be declared before it is entered (they start then) and while it runs.
+    Watches may be declared before it is entered (they start then) and while it runs. Unlike controller-runtime's cache,
+    it starts no informer because somebody reads, replays nothing every ten hours (ask for :class:`After`), and has one
+    informer per resource, whatever models read it.
 
     Args:
         transport: the way to the API server.
-        clock: measures and waits.
+        clock: measures and waits; the system's by default.
         metrics: where informers report; own ones by default.
         namespace: the only namespace to watch where a watch names none, "" for all; cluster-scoped kinds are watched
             anyway.
@@ -73,7 +75,12 @@ class Informers:
         await tasks.__aexit__(kind, error, trace)
 
     def index(self, kind: Kind[Any], name: str, function: IndexFunction) -> None:
-        """Declare an index of a kind, before or after it is watched.
+        """Declare an index of a kind, before or after it is watched: controller-runtime's ``IndexField``.
+
+        Args:
+            kind: what is indexed.
+            name: of the index; every store has one named ``owner``, by the uids of owners.
+            function: returns the values under which an object is found; must depend on nothing but the object.
 
         Raises:
             ValueError: the name belongs to another function.

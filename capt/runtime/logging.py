@@ -84,7 +84,15 @@ def configure(format: Literal["json", "console"] = "json", level: str = "info") 
 
 
 def get_logger(logger: str = "", **context: Any) -> FilteringBoundLogger:
-    """Return a logger whose lines carry ``context``, and the name of the logging part, if it has one."""
+    """Return a logger whose lines carry ``context``.
+
+    Within a reconcile, lines carry controller, kind, namespace, name, generation, reconcile id and reasons by themselves.
+    What is named like a secret is not shown.
+
+    Args:
+        logger: name of the part that logs, as ``logger`` in each line; "" for none.
+        **context: what each line carries.
+    """
     if logger:
         context[_LOGGER] = logger
     return cast("FilteringBoundLogger", structlog.get_logger(**context))

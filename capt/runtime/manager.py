@@ -107,9 +107,12 @@ class _Runnable:
 class Manager:
     """Owns caches, client, metrics, servers, and runs controllers.
 
+    Starts and stops in controller-runtime's order. Unlike that, a lost lease ends the leader's work and not the process:
+    it campaigns again. It does not catch signals: set the event given to :meth:`run` from a handler of yours.
+
     Args:
-        config: the cluster.
-        options: how to run.
+        config: the cluster; may be ``None`` where a transport is given.
+        options: how to run; :class:`ManagerOptions` with its defaults when there are none.
         clock: where time comes from; the system's by default.
         transport: used in the place of one made from ``config``, and not closed; tests inject faults with it.
 
@@ -197,7 +200,7 @@ class Manager:
         self._log = get_logger()
 
     def client_as(self, user_agent: str) -> Client:
-        """Return a client that shares caches and connections, and tells the API server another name."""
+        """Return a client that shares caches and connections, and tells the API server ``user_agent`` as its name."""
         return self.client.with_user_agent(user_agent)
 
     def recorder(self, component: str) -> Recorder:

@@ -105,6 +105,8 @@ class LeaderMetrics:
 class Metrics:
     """All metrics of one manager.
 
+    controller-runtime has one registry per process; here two managers do not count in common.
+
     Attributes:
         registry: where parts register metrics of their own.
         certificate_reads: how often a certificate of a server was read.
@@ -170,7 +172,12 @@ class Metrics:
         )
 
     def controller(self, name: str, *, workers: int) -> ControllerMetrics:
-        """Return a controller's series, all present from now on."""
+        """Return a controller's series, all present from now on, at zero.
+
+        Args:
+            name: the ``controller`` label.
+            workers: ``controller_runtime_max_concurrent_reconciles``.
+        """
         return self._controllers.bind(name, workers)
 
     def queue(self, name: str) -> QueueMetrics:
@@ -182,7 +189,7 @@ class Metrics:
         return self._informers.bind(resource)
 
     def leader(self, name: str) -> LeaderMetrics:
-        """Return a lease's series."""
+        """Return a lease's series; ``name`` is the Lease's."""
         return LeaderMetrics(
             status=self._leader_status.labels(name),
             slowpath=self._leader_slowpath.labels(name),
@@ -190,18 +197,24 @@ class Metrics:
         )
 
     def rest_request(self, code: str, method: str, host: str) -> None:
-        """Count a request to the API server; ``<error>`` as code when no answer came."""
+        """Count a request to the API server, in ``rest_client_requests_total``.
+
+        Args:
+            code: HTTP status; ``<error>`` when no answer came, as in client-go.
+            method: HTTP method.
+            host: host and port.
+        """
         child = self._request_children.get((code, method, host))
         if child is None:
             child = self._request_children[code, method, host] = self._requests.labels(code, method, host)
         child.inc()
 
     def cache_read_wait(self, resource: str) -> Histogram:
-        """Return the histogram of waits for one's own writes."""
+        """Return the histogram of waits for one's own writes, in seconds; ``resource`` as for :meth:`informer`."""
         return self._cache_wait.labels(resource)
 
     def cache_read_timeouts(self, resource: str) -> Counter:
-        """Return the counter of reads that gave up waiting for one's own writes."""
+        """Return the counter of reads that gave up waiting for one's own writes; ``resource`` as for :meth:`informer`."""
         return self._cache_timeouts.labels(resource)
 
     def event(self, component: str, type: str, reason: str) -> None:  # noqa: A002 - the field's name in the API

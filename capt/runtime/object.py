@@ -59,6 +59,9 @@ class Owner(Struct, frozen=True, gc=False, rename="camel"):
 class Object(Struct, frozen=True, gc=False, eq=False):
     """One API object as the cache holds it: read-only, compared by identity.
 
+    controller-runtime's cache holds decoded objects and copies each on its way out. This one takes a fraction of their
+    memory, and nothing can change it. Predicates, mappings and indexes get it; a model is made of it where one is wanted.
+
     Attributes:
         key: namespace and name.
         uid: ``metadata.uid``.

@@ -13,7 +13,7 @@ from capt.runtime.event import Event
 from capt.runtime.object import Object
 
 Predicate = Callable[[Event], bool]
-"""Tells whether an event is worth a reconcile."""
+"""Tells whether an event is worth a reconcile. Must be quick, and not raise: it runs in the loop step of the event."""
 
 
 def generation_changed(event: Event) -> bool:
@@ -28,27 +28,30 @@ def generation_changed(event: Event) -> bool:
 
 
 def labels_changed(event: Event) -> bool:
-    """Accept additions, deletions, and changes of the labels."""
+    """Accept additions, deletions, and changes of the labels: controller-runtime's ``LabelChangedPredicate``."""
     return event.old is None or event.new is None or event.old.labels != event.new.labels
 
 
 def annotations_changed(event: Event) -> bool:
-    """Accept additions, deletions, and changes of the annotations; decodes both objects."""
+    """Accept additions, deletions, and changes of the annotations: ``AnnotationChangedPredicate``.
+
+    Decodes both objects, as no other predicate here does: it costs tens of microseconds per event.
+    """
     return event.old is None or event.new is None or _annotations(event.old) != _annotations(event.new)
 
 
 def any_of(*predicates: Predicate) -> Predicate:
-    """Accept what at least one of ``predicates`` accepts."""
+    """Accept what at least one of ``predicates`` accepts (``predicate.Or``); of none, nothing."""
     return lambda event: any(predicate(event) for predicate in predicates)
 
 
 def all_of(*predicates: Predicate) -> Predicate:
-    """Accept what every one of ``predicates`` accepts."""
+    """Accept what every one of ``predicates`` accepts (``predicate.And``); of none, everything."""
     return lambda event: all(predicate(event) for predicate in predicates)
 
 
 def not_(predicate: Predicate) -> Predicate:
-    """Accept what ``predicate`` drops."""
+    """Accept what ``predicate`` drops (``predicate.Not``)."""
     return lambda event: not predicate(event)
 
 

@@ -77,12 +77,17 @@ class _Written:
 
 
 class Recorder:
-    """Records events in the name of one component.
+    """Records events in the name of one component; ``Manager.recorder`` makes one.
+
+    Recording never waits and never raises. As in client-go, equal events are one whose count grows, similar ones are
+    combined, an object that has too many loses some, and at most 1000 wait to be written. Unlike client-go's, those that
+    wait when the manager stops are still written.
 
     Args:
         sink: writes them.
         component: who tells them.
-        count: called with component, type and reason of every event, also of one that will not be written.
+        count: called with component, type and reason of every event, also of one that will not be written; by default
+            nobody counts.
     """
 
     def __init__(

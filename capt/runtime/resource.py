@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One resource of the API, as discovery describes it.
+    """One resource of the API, as discovery describes it: GroupVersionKind and GroupVersionResource in one.
 
     Attributes:
         group: API group; "" for the core group.

@@ -15,7 +15,10 @@ from capt.runtime.resource import Key
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The object is as it should be; reconcile again when something that is watched changes."""
+    """The object is as it should be; reconcile again when something that is watched changes.
+
+    Resets the backoff of earlier errors, as controller-runtime's empty ``Result`` does.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class After:
 
     Attributes:
         seconds: the delay; zero or less means at once.
-        reason: what is waited for, for people; part of the next request's reasons.
+        reason: what is waited for, for people; part of the next request's reasons. "" adds none.
     """
 
     seconds: float
@@ -41,6 +44,8 @@ Result = Done | After
 @dataclass(frozen=True, slots=True)
 class Request:
     """One object to reconcile. It carries no object: what is true now is read when it is needed.
+
+    controller-runtime's ``reconcile.Request``, with reasons.
 
     Attributes:
         namespace: "" for a cluster-scoped object.

@@ -28,7 +28,7 @@ _FIELD: Final = re.compile(r"^(?P<path>[A-Za-z][\w.\-/]*)\s*(?P<operator>==|=|!=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which objects, and how much of each.
+    """Which objects, and how much of each: what controller-runtime's ``cache.ByObject`` says of a kind, per watch.
 
     Attributes:
         namespace: "" for all.

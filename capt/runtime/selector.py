@@ -46,7 +46,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Requirements that must all hold; an empty selector matches everything.
+    """Requirements that must all hold; an empty selector matches everything. Build it with :func:`parse_selector`.
 
     Attributes:
         requirements: what must hold.
@@ -63,10 +63,11 @@ class Selector:
 
 
 def parse_selector(labels: str | Mapping[str, str]) -> Selector:
-    """Return the selector that ``labels`` stands for.
+    """Return the selector that ``labels`` stands for, as ``labels.Parse`` does, but for ``>`` and ``<``, which it refuses.
 
     Args:
         labels: kubectl's notation (``a=b,c!=d,e in (x,y),f,!g``), or a mapping of labels that must be equal.
+            "" and an empty mapping match everything.
 
     Raises:
         ValueError: the text is no selector.

@@ -41,7 +41,8 @@ async def change(
 
     Raises:
         NotFound: the object is gone, or a namesake has taken its place.
-        Conflict: others kept writing to it.
+        Conflict: others kept writing to it, five times over.
+        ApiError: the API server refused, or did not answer.
     """
     meta = obj.metadata
     for tries_left in reversed(range(TRIES)):
