@@ -34,12 +34,12 @@ C = TypeVar("C", bound=ConditionLike)
 
 
 def find_condition(conditions: Iterable[C], type: str) -> C | None:  # noqa: A002 - the field's name in the API
-    """Return the condition of that type, ``None`` when there is none, as ``meta.FindStatusCondition`` does."""
+    """Return the one of ``conditions`` that has that ``type``, or ``None``, as ``meta.FindStatusCondition`` does."""
     return next((condition for condition in conditions if condition.type == type), None)
 
 
 def is_true(conditions: Iterable[ConditionLike], type: str) -> bool:  # noqa: A002 - the field's name in the API
-    """Tell whether the condition of that type is there and ``True``, as ``meta.IsStatusConditionTrue`` does."""
+    """Tell whether ``conditions`` have one of that ``type`` that is ``True``, as ``meta.IsStatusConditionTrue`` does."""
     condition = find_condition(conditions, type)
     return condition is not None and condition.status == "True"
 

@@ -139,6 +139,9 @@ class ClusterConfig:
     def in_cluster(cls, service_account: Path = SERVICE_ACCOUNT) -> ClusterConfig:
         """Use the service account of the pod that we run in; its token is read again every minute.
 
+        Args:
+            service_account: where its files are.
+
         Raises:
             ConfigError: this is no pod, or it has no service account token.
         """

@@ -57,7 +57,12 @@ class Watch:
     optional: bool = False
 
     async def open(self, informers: Informers, handler: Handler) -> list[WatchHandle]:
-        """Begin to watch, and return a handle per namespace."""
+        """Begin to watch, and return a handle per namespace. The manager does it; nobody else needs to.
+
+        Args:
+            informers: the caches.
+            handler: hears of every object, then of every change.
+        """
         return [
             await informers.watch(
                 self.kind,

@@ -208,7 +208,7 @@ class Informers:
         return informers
 
     def reader(self, resource: Resource, namespace: str = "") -> Informer:
-        """Return the one informer that answers a read; as :meth:`readers`.
+        """Return the one informer that answers a read; arguments as for :meth:`readers`.
 
         Raises:
             NotWatched: there is none, or there is one per namespace and none was named.

@@ -218,7 +218,13 @@ class Metrics:
         return self._cache_timeouts.labels(resource)
 
     def event(self, component: str, type: str, reason: str) -> None:  # noqa: A002 - the field's name in the API
-        """Count an event that was recorded; ``type`` is ``Normal`` or ``Warning``."""
+        """Count an event that was recorded, in ``capt_events_total``.
+
+        Args:
+            component: who told it.
+            type: ``Normal`` or ``Warning``.
+            reason: its one word for programs.
+        """
         self._events.labels(component, type, reason).inc()
 
     def add_state(self, take: Callable[[], MakeMetrics]) -> None:

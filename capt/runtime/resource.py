@@ -71,7 +71,7 @@ class Resource:
         return "/".join(segments)
 
     def key(self, namespace: str | None, name: str) -> Key:
-        """Return the key of an object; the namespace does not count where the resource has none."""
+        """Return the key of the object ``name``; the namespace does not count where the resource has none."""
         return Key((namespace or "") if self.namespaced else "", name)
 
     def __str__(self) -> str:
@@ -150,7 +150,14 @@ class Dumpable(Protocol):
         exclude_unset: bool = ...,
         exclude_none: bool = ...,
     ) -> dict[str, Any]:
-        """Write it as plain data."""
+        """Write it as plain data.
+
+        Args:
+            mode: ``json`` for values that JSON has.
+            by_alias: with the names of the API (camelCase), not those of Python.
+            exclude_unset: without fields that were never given.
+            exclude_none: without fields that are ``None``.
+        """
 
 
 class KubeObject(Dumpable, Protocol):

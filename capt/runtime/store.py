@@ -127,6 +127,9 @@ class Draft:
 class Store:
     """What is known of one kind (in one scope). Reading never waits; results are sorted by key.
 
+    Comes from ``Informers.store``, for mappings and indexes, which cannot wait. Only the informer writes to it. As
+    client-go's ``Indexer``, but that nobody can add an object to it, or change one in it.
+
     Attributes:
         resource_version: the newest version that the store is known to reflect; 0 before the first list.
     """
@@ -158,7 +161,7 @@ class Store:
         return sorted(self._contents, key=_key)
 
     def by_index(self, name: str, value: str) -> Objects:
-        """Return the objects for which the index function gave ``value``.
+        """Return the objects for which the function of the index ``name`` gave ``value``.
 
         Raises:
             KeyError: there is no such index.
@@ -171,7 +174,7 @@ class Store:
         return self.by_index(OWNER_INDEX, uid)
 
     def add_index(self, name: str, function: IndexFunction) -> None:
-        """Add an index; objects that are there are filed at once.
+        """Add an index ``name`` by ``function``; objects that are there are filed at once.
 
         Raises:
             ValueError: the name belongs to another function.

@@ -26,7 +26,7 @@ _log = get_logger("informer")
 
 
 class WatchHandle:
-    """One handler's share in an informer. Close it when the handler is done.
+    """One handler's share in an informer: what ``Informers.watch`` returns. Close it when the handler is done.
 
     The handler hears a consistent story: an object is added, then modified, then deleted, each step following
     from the one before, whenever the handler came and whatever it selects.
@@ -36,6 +36,13 @@ class WatchHandle:
     * An object that moves into or out of the handler's selection is added or deleted.
     * When the informer is replaced by one that holds more, the first list of the new one is told as what
       differs from what the handler knows.
+
+    Args:
+        informer: whose share it is.
+        handler: hears of every object, then of every change.
+        release: called with the informer when the handle was closed.
+        scope: what the handler wants, which the informer covers.
+        optional: a missing kind is normal.
     """
 
     def __init__(

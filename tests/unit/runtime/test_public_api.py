@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -18,7 +19,16 @@ NAMES = sorted(runtime.__all__)
 
 
 def members(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the public functions of a class, or the function itself."""
+    """Yield the public functions of a class or a module, or the function itself."""
+    if inspect.ismodule(thing):
+        for name, function in vars(thing).items():
+            if (
+                inspect.isfunction(function)
+                and function.__module__ == thing.__name__
+                and not name.startswith("_")
+            ):
+                yield f"{thing.__name__}.{name}", function
+        return
     if not inspect.isclass(thing):
         if inspect.isfunction(thing):
             yield thing.__name__, thing
@@ -78,6 +88,24 @@ def test_every_name_is_explained(name: str) -> None:
                 or f"{field.name}:" in (thing.__doc__ or "")
                 or len(dataclasses.fields(thing)) == 0
             ), f"{name}.{field.name} is not explained"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_argument_is_explained(name: str) -> None:
+    """Where there is more than one, each argument is in the text of its function or class, or in the text it points to."""
+    thing = getattr(runtime, name)
+    for label, function in members(thing):
+        own = thing if label.endswith("__init__") else function
+        arguments = [each for each in inspect.signature(function).parameters if each not in {"self", "cls"}]
+        text = inspect.getdoc(own) or ""
+        if (
+            len(arguments) < 2
+            or getattr(own, "_is_protocol", False)
+            or re.search(r"(see|as for) :meth:", text)
+        ):
+            continue
+        unexplained = [each for each in arguments if not re.search(rf"\b{each}\b", text)]
+        assert not unexplained, f"{label} does not say what {unexplained} are"
 
 
 @pytest.mark.parametrize("name", NAMES)
