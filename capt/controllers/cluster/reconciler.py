@@ -24,6 +24,7 @@ from capt.controllers.parent_cluster import (
     write,
 )
 from capt.controllers.pausing import is_leaving, is_paused
+from capt.controllers.second_look import wait_for
 from capt.controllers.workspace import readable
 from capt.runtime import AlreadyExists, BadRequest, Forbidden, Invalid, finalizers
 from capt.runtime.client import Client
@@ -94,10 +95,13 @@ class CaptClusterReconciler:
         if not ownership.is_orphaning(cluster):
             if users := await self._control_planes(cluster):
                 return await self._tell(cluster, None, deleting(cluster, None, users, now))
+            namespace, name = cluster.metadata.namespace or "", names.vpc_apply_name(cluster.metadata.name)
+            cached = await self._client.get(APPLY, namespace, name) is not None
             apply = await self._live_apply(cluster)
             if apply is not None and is_controlled_by(apply, cluster):
                 await self._delete_apply(cluster, apply)
-                return await self._tell(cluster, None, deleting(cluster, apply, (), now))
+                await self._tell(cluster, None, deleting(cluster, apply, (), now))
+                return wait_for(APPLY.resource.kind, cached=cached)
         await finalizers.remove(self._client, CAPT_CLUSTER, cluster, names.CLUSTER_FINALIZER)
         return Done()
 

@@ -6,6 +6,8 @@ cluster. The role for EC2 Spot is the account's and stays; the Secrets go with t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from capt.api import ApiObject, CAPTControlPlane
 from capt.controllers import names
 from capt.controllers.control_plane import naming
@@ -21,13 +23,13 @@ _SHOWN = 5
 
 async def delete_machines(
     client: Client, control_plane: CAPTControlPlane, parent: Parent | None
-) -> tuple[str, str] | None:
+) -> Waiting | None:
     """Delete the machines of a Cluster that is being deleted.
 
     Those of a Cluster that stays are somebody's decision, and are waited for.
 
     Returns:
-        Reason and message while there are machines; None when there are none.
+        What is waited for while there are machines; None when there are none.
 
     Raises:
         ApiError: A deletion failed.
@@ -37,19 +39,36 @@ async def delete_machines(
         return None
     shown = listed([each.text for each in machines], _SHOWN)
     if parent is None or not parent.deleting:
-        return "WaitingForMachines", f"waits until the machines of the cluster have been deleted: {shown}"
+        message = f"waits until the machines of the cluster have been deleted: {shown}"
+        return Waiting(reason="WaitingForMachines", message=message)
     for each in machines:
         metadata = each.obj.metadata
         if metadata.deletion_timestamp is None and not _is_made_by_another(each.obj):
             await client.delete(each.kind, metadata.namespace or "", metadata.name, uid=metadata.uid)
-    return "WaitingForMachines", f"waits for the machines of the cluster to be gone: {shown}"
+    message = f"waits for the machines of the cluster to be gone: {shown}"
+    return Waiting(reason="WaitingForMachines", message=message)
 
 
-async def delete_applies(client: Client, control_plane: CAPTControlPlane) -> tuple[str, str] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a deletion waits for.
+
+    Attributes:
+        reason: One CamelCase word.
+        message: The same for people.
+        cached: All of it is in the caches, so that their events tell of its end.
+    """
+
+    reason: str
+    message: str
+    cached: bool = True
+
+
+async def delete_applies(client: Client, control_plane: CAPTControlPlane) -> Waiting | None:
     """Delete the WorkspaceTemplateApplies of a control plane, that of the control plane itself last.
 
     Returns:
-        Reason and message while there is one; None when all have gone.
+        What is waited for while there is one; None when all have gone.
 
     Raises:
         ApiError: A read or a deletion failed.
@@ -57,23 +76,25 @@ async def delete_applies(client: Client, control_plane: CAPTControlPlane) -> tup
     name = control_plane.metadata.name
     before = (naming.fargate_apply_name(name), naming.kubeconfig_apply_name(name))
     for group in (before, (names.control_plane_apply_name(name),)):
-        standing = [apply for apply in group if await _delete_apply(client, control_plane, apply)]
+        found = {apply: await _delete_apply(client, control_plane, apply) for apply in group}
+        standing = {apply: how for apply, how in found.items() if how is not None}
         if standing:
-            shown = " and ".join(standing)
-            return "Deleting", f"waits for {shown} and what Terraform made for it to be gone"
+            message = f"waits for {' and '.join(standing)} and what Terraform made for it to be gone"
+            return Waiting(reason="Deleting", message=message, cached=all(standing.values()))
     return None
 
 
-async def _delete_apply(client: Client, control_plane: CAPTControlPlane, name: str) -> bool:
-    """Delete an apply, and tell whether it is still there."""
+async def _delete_apply(client: Client, control_plane: CAPTControlPlane, name: str) -> bool | None:
+    """Delete an apply; return whether the cache has it, None when there is none."""
     namespace = control_plane.metadata.namespace or ""
+    cached = await client.get(APPLY, namespace, name)
     # only a look past the cache proves that nothing is there
-    apply = await client.get(APPLY, namespace, name) or await client.get_live(APPLY, namespace, name)
+    apply = cached or await client.get_live(APPLY, namespace, name)
     if apply is None or not is_controlled_by(apply, control_plane):
-        return False
+        return None
     if apply.metadata.deletion_timestamp is None:
         await client.delete(APPLY, namespace, name, uid=apply.metadata.uid)
-    return True
+    return cached is not None
 
 
 def _is_made_by_another(machine: ApiObject) -> bool:

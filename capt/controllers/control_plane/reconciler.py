@@ -44,6 +44,7 @@ from capt.controllers.kinds import APPLY, CAPT_CONTROL_PLANE
 from capt.controllers.manifest import to_manifest
 from capt.controllers.parent_cluster import News, Parent, find_parent, tell, write
 from capt.controllers.pausing import is_leaving, is_paused
+from capt.controllers.second_look import wait_for
 from capt.controllers.workspace import readable
 from capt.runtime import ApiError, Conflict, finalizers
 from capt.runtime.client import Client
@@ -210,11 +211,11 @@ class CaptControlPlaneReconciler:
             waiting = await delete_machines(self._client, control_plane, parent)
             waiting = waiting or await delete_applies(self._client, control_plane)
             if waiting is not None:
-                status = report_deletion(control_plane, *waiting, self._clock.now())
+                status = report_deletion(control_plane, waiting.reason, waiting.message, self._clock.now())
                 await self._client.patch_status(CAPT_CONTROL_PLANE, control_plane, status)
                 if control_plane.status.phase != Phase.DELETING:
-                    self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "Deleting", waiting[1])
-                return Done()
+                    self._recorder.normal(CAPT_CONTROL_PLANE, control_plane, "Deleting", waiting.message)
+                return wait_for(APPLY.resource.kind, cached=waiting.cached)
         await finalizers.remove(
             self._client, CAPT_CONTROL_PLANE, control_plane, names.CONTROL_PLANE_FINALIZER
         )

@@ -17,6 +17,7 @@ from capt.controllers.machine.node_group import (
 from capt.controllers.machine.plan import Observation, Plan, plan_apply
 from capt.controllers.machine.status import Report, report, report_deletion
 from capt.controllers.pausing import is_paused
+from capt.controllers.second_look import wait_for
 from capt.runtime import AlreadyExists, Key, finalizers
 from capt.runtime.client import Client
 from capt.runtime.clock import Clock
@@ -131,7 +132,7 @@ class CaptMachineReconciler:
                         APPLY, metadata.namespace or "", metadata.name, uid=metadata.uid
                     )
                 await self._tell(machine, report_deletion(replace(observation, apply=apply), ()))
-                return Done()
+                return wait_for(APPLY.resource.kind, cached=observation.apply is not None)
         await finalizers.remove(self._client, MACHINE, machine, names.MACHINE_FINALIZER)
         return Done()
 

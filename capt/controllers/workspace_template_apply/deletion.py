@@ -44,6 +44,7 @@ class DeletionObservation:
     Attributes:
         apply: The apply; being deleted.
         found: Every Workspace that may be its own.
+        cached: They were found in the caches, whose events tell of their end.
         dependents: Applies whose infrastructure stands on this one's, or whose Terraform reads its Secret.
         unserved: API group of the Workspace that the apply has or had, where the cluster does not serve it now.
         missing: Secrets that the Workspaces read, and that are not there.
@@ -55,6 +56,7 @@ class DeletionObservation:
     apply: WorkspaceTemplateApply
     found: Sequence[Found]
     dependents: Sequence[Key]
+    cached: bool = True
     unserved: str = ""
     missing: Sequence[Key] = ()
     template: WorkspaceTemplate | None = None

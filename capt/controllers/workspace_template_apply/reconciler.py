@@ -16,6 +16,7 @@ from capt.controllers import names
 from capt.controllers.exact_patch import patch_exactly
 from capt.controllers.kinds import APPLY, TEMPLATE
 from capt.controllers.pausing import is_paused
+from capt.controllers.second_look import wait_for
 from capt.controllers.workspace import assess, readable, shorten, spec_difference
 from capt.controllers.workspace_template_apply.deletion import (
     Abandon,
@@ -135,7 +136,8 @@ class WorkspaceTemplateApplyReconciler:
         if names.APPLY_FINALIZER not in apply.metadata.finalizers:
             return Done()
         now = self._clock.now()
-        match decide_deletion(await self._observe_deletion(apply, now)):
+        seen = await self._observe_deletion(apply, now)
+        match decide_deletion(seen):
             case Release():
                 pass
             case Retain() as plan:
@@ -148,18 +150,18 @@ class WorkspaceTemplateApplyReconciler:
             case Destroy() as plan:
                 await self._delete_all(plan.found)
                 told = report_deletion(apply, reason="Deleting", message=plan.message, failure="", now=now)
-                return await self._tell(apply, told)
+                return await self._tell_waiting(apply, told, seen)
             case Resume() as plan:
                 await self._patch_all(plan.patches)
                 for found, _ in plan.patches:
                     self._tell_resumed(apply, found.workspace.metadata.name)
                 told = report_deletion(apply, reason="Deleting", message=plan.message, failure="", now=now)
-                return await self._tell(apply, told)
+                return await self._tell_waiting(apply, told, seen)
             case Wait() as plan:
                 told = report_deletion(
                     apply, reason=plan.reason, message=plan.message, failure=plan.failure, now=now
                 )
-                return await self._tell(apply, told)
+                return await self._tell_waiting(apply, told, seen)
         await finalizers.remove(self._client, APPLY, apply, names.APPLY_FINALIZER)
         self._unaccepted.pop(apply.metadata.uid, None)
         return Done()
@@ -167,7 +169,8 @@ class WorkspaceTemplateApplyReconciler:
     async def _observe_deletion(self, apply: WorkspaceTemplateApply, now: datetime) -> DeletionObservation:
         look = self._surroundings
         # only a look past the cache proves that nothing is there: the status may be lost, the cache behind
-        found = await look.own_workspaces(apply) or await look.taken(apply)
+        cached = await look.own_workspaces(apply)
+        found = cached or await look.taken(apply)
         dependents = {*await look.blocking_dependents(apply), *await look.secret_readers(apply, found)}
         stuck = [each for each in found if assess(each.workspace, now=now).message]
         template, declared = None, None
@@ -176,6 +179,7 @@ class WorkspaceTemplateApplyReconciler:
         return DeletionObservation(
             apply=apply,
             found=found,
+            cached=bool(cached) or not found,
             dependents=sorted(dependents),
             unserved="" if found else await look.unserved_group(apply),
             missing=await look.missing_secrets(stuck),
@@ -291,6 +295,12 @@ class WorkspaceTemplateApplyReconciler:
             await self._client.delete(
                 found.flavour.kind, metadata.namespace or "", metadata.name, uid=metadata.uid
             )
+
+    async def _tell_waiting(
+        self, apply: WorkspaceTemplateApply, told: Report, seen: DeletionObservation
+    ) -> Result:
+        result = await self._tell(apply, told)
+        return wait_for("Workspace", cached=seen.cached) if isinstance(result, Done) else result
 
     async def _tell(self, apply: WorkspaceTemplateApply, told: Report) -> Result:
         await self._client.patch_status(APPLY, apply, told.status)
