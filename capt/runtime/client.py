@@ -53,7 +53,7 @@ class Client:
     Unlike controller-runtime's, it has no update: patches carry what differs, and nothing that a model does not know is
     lost. Its reads from the cache wait for this process's own writes, up to five seconds. A request may take 30 seconds,
     and is sent up to five times where that is safe: reads that were not answered, and whatever was answered with 429, or
-    with 5xx and ``Retry-After``. What the server warns of is logged once. There is no limit of requests per second, which
+    with 5xx and ``Retry-After``. There is no limit of requests per second, which
     is the server's to set, but one of requests in flight: see :class:`HttpTransport`.
 
     Args:
@@ -81,7 +81,7 @@ class Client:
         """
         other = copy(self)
         other._transport = self._transport.with_user_agent(user_agent)  # noqa: SLF001 - its own class
-        other._rest = self._rest_over(other._transport, self._rest.deadline)  # noqa: SLF001 - likewise
+        other._rest = Rest(other._transport, self._clock, deadline=self._rest.deadline)  # noqa: SLF001 - likewise
         return other
 
     def with_timeout(self, seconds: float) -> Client:
@@ -91,11 +91,8 @@ class Client:
         seconds, and there are up to five.
         """
         other = copy(self)
-        other._rest = self._rest_over(self._transport, seconds)  # noqa: SLF001 - its own class
+        other._rest = Rest(self._transport, self._clock, deadline=seconds)  # noqa: SLF001 - its own class
         return other
-
-    def _rest_over(self, transport: Transport, deadline: float | None) -> Rest:
-        return Rest(transport, self._clock, warnings=self._rest.warnings, deadline=deadline)
 
     async def get(self, kind: Kind[T], namespace: str, name: str) -> T | None:
         """Return an object from the cache, ``None`` if it is not there.

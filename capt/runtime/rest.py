@@ -13,8 +13,7 @@ that wanted it can look. Leader election and reflectors do not go through here; 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from typing import Final
@@ -30,33 +29,12 @@ from capt.runtime.errors import (
     TooManyRequests,
     raise_for_status,
 )
-from capt.runtime.logging import get_logger
 from capt.runtime.transport import REQUEST_TIMEOUT, Response, Transport
 
 TRIES: Final = 5
 """Most times that one request is sent. client-go has 10; here every caller has a backoff of its own as well."""
 
 _LONGEST_WAIT: Final = 30.0
-_MOST_WARNINGS = 1000  # that are told apart: a server could make each one different
-_WARNING: Final = re.compile(r'\d{3} \S+ "(?P<text>(?:[^"\\]|\\.)*)"')
-
-_log = get_logger("rest")
-
-
-class Warnings:
-    """What API servers have warned of: each text is logged once, however often and to whomever it is repeated."""
-
-    def __init__(self) -> None:
-        self._logged: set[str] = set()
-
-    def log(self, headers: Mapping[str, str], method: str, path: str) -> None:
-        """Log the texts of an answer's ``Warning`` headers (RFC 7234, 5.5) that are new."""
-        everything: Callable[[str], list[str]] = getattr(headers, "getall", lambda name: [headers[name]])
-        for found in _WARNING.finditer(", ".join(everything("Warning"))):
-            text = re.sub(r"\\(.)", r"\1", found["text"])
-            if text not in self._logged and len(self._logged) < _MOST_WARNINGS:
-                self._logged.add(text)
-                _log.warning("the API server warns", warning=text, method=method, path=path)
 
 
 class Rest:
@@ -65,7 +43,6 @@ class Rest:
     Args:
         transport: the way to the server.
         clock: waits between tries.
-        warnings: what the server has warned of; shared by all who log to the same place.
         deadline: most seconds that a call may take, all tries together; ``None`` for no bound beyond each try's own.
     """
 
@@ -74,11 +51,9 @@ class Rest:
         transport: Transport,
         clock: Clock,
         *,
-        warnings: Warnings | None = None,
         deadline: float | None = None,
     ) -> None:
         self.transport = transport
-        self.warnings = warnings or Warnings()
         self.deadline = deadline
         self._clock = clock
 
@@ -147,8 +122,6 @@ class Rest:
             accept=accept,
             timeout=min(REQUEST_TIMEOUT, end - self._clock.monotonic()),
         )
-        if "Warning" in answer.headers:
-            self.warnings.log(answer.headers, method, path)
         raise_for_status(answer)
         return answer
 

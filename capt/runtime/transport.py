@@ -31,6 +31,7 @@ from capt import __version__
 from capt.runtime.config import ClusterConfig, Endpoint
 from capt.runtime.errors import ConfigError, ConnectionFailed, RequestTimeout, raise_for_status
 from capt.runtime.logging import get_logger
+from capt.runtime.server_warnings import Warnings
 from capt.runtime.wire import lines
 
 REQUEST_TIMEOUT = 30.0
@@ -136,7 +137,8 @@ class Transport(Protocol):
 class HttpTransport:
     """A way to an API server over HTTP, with credentials that renew themselves.
 
-    Connections are made when first needed. Use it as an async context manager, or call :meth:`close`.
+    What the server warns of is logged, each text once. Connections are made when first needed. Use it as an async
+    context manager, or call :meth:`close`.
 
     Args:
         config: where the server is, and who we are.
@@ -296,6 +298,7 @@ class HttpTransport:
                 **options,
             )
             code = str(answer.status)
+            self._connections.warnings.log(answer.headers, method, target.partition("?")[0])
             return answer
         finally:
             self._on_request(code, method, endpoint.host)
@@ -327,7 +330,7 @@ class _Sessions:
 
 
 class _Connections:
-    """What a transport and those derived from it share: sessions, and the endpoint with its credentials."""
+    """What a transport and those derived from it share: sessions, the endpoint with its credentials, warnings heard."""
 
     def __init__(
         self, config: ClusterConfig, max_in_flight: int, before_send: Callable[[str], object] | None
@@ -340,6 +343,7 @@ class _Connections:
         self._connecting = asyncio.Lock()
         self._checked = 0.0
         self._watches: set[aiohttp.ClientResponse] = set()
+        self.warnings = Warnings()
 
     def sessions(self) -> _Sessions:
         if self._sessions is None:

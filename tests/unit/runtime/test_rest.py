@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import structlog
 
 from capt.runtime import ApiError, ConnectionFailed, Invalid, RequestTimeout, ServerError, TooManyRequests
 from capt.runtime.rest import TRIES, Rest
@@ -81,20 +80,6 @@ async def test_patience_ends():
     with pytest.raises(TooManyRequests):
         await call
     assert len(transport.requests) == TRIES
-
-
-async def test_warnings_are_logged_once():
-    """Each text that the server warns of appears in the log once, whoever hears of it how often and among what else."""
-    first, second = '299 - "Thing is \\"deprecated\\""', '299 kube "a, b" "Wed, 21 Oct 2026 07:28:00 GMT"'
-    transport = scripted(
-        answer({}, Warning=first), answer({}, Warning=f"{first}, {second}"), answer({}, Warning=second)
-    )
-    rest = Rest(transport, FakeClock())
-    other = Rest(transport, FakeClock(), warnings=rest.warnings)
-    with structlog.testing.capture_logs() as logs:
-        for each in (rest, other, rest, other):
-            await each.call("GET", "/x")
-    assert [line["warning"] for line in logs] == ['Thing is "deprecated"', "a, b"]
 
 
 @pytest.mark.parametrize("refused", [refusal(429, Retry_After="3"), ConnectionFailed("reset")])

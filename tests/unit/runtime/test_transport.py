@@ -6,8 +6,10 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 import trustme
 from aiohttp import web
+from multidict import CIMultiDict
 
 from capt import __version__
 from capt.runtime import (
@@ -37,6 +39,7 @@ class Server:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     counted: list[tuple[str, str, str]] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    warnings: list[list[str]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -54,10 +57,14 @@ class Server:
                 request.transport.abort()
             case "/watch" | "/cut" | "/silent" | "/big":
                 return await self.watch(request)
-        return web.json_response({"path": request.path})
+        return web.json_response({"path": request.path}, headers=self.warned())
+
+    def warned(self) -> CIMultiDict[str]:
+        texts = self.warnings.pop(0) if self.warnings else []
+        return CIMultiDict(("Warning", text) for text in texts)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(headers=self.warned())
         response.enable_chunked_encoding()
         await response.prepare(request)
         if request.path == "/big":
@@ -140,6 +147,22 @@ async def test_requests_are_counted(server):
             await transport.request("POST", "/break", body=b"")
     host = server.url.removeprefix("http://")
     assert server.counted == [("200", "GET", host), ("<error>", "POST", host)]
+
+
+async def test_warnings_are_logged_once(server):
+    """Each text that the server warns of is in the log once, whoever hears of it how often, on requests and watches."""
+    first, second = '299 - "Thing is \\"deprecated\\""', '299 kube "a, b" "Wed, 21 Oct 2026 07:28:00 GMT"'
+    server.warnings = [[first], [first, second], [second]]
+    async with server.transport() as transport:
+        other = transport.with_user_agent("other")
+        with structlog.testing.capture_logs() as logs:
+            assert await read(other, "/watch") == [b"one", b"two"]
+            await transport.request("GET", "/x", query={"a": "b"})
+            await other.request("GET", "/x")
+    assert [(line["warning"], line["method"], line["path"]) for line in logs] == [
+        ('Thing is "deprecated"', "GET", "/watch"),
+        ("a, b", "GET", "/x"),
+    ]
 
 
 async def test_another_user_agent_on_the_same_connections(server):
