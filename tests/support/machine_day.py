@@ -54,7 +54,7 @@ async def _day(cluster: Cluster, storm: Storm, way: LaggingTransport) -> BadDay:
             spec = {"replicas": replicas, "template": {"spec": {"instanceType": size}}}
             await cluster.client.patch(MACHINE_DEPLOYMENT, NAMESPACE, _NAME, {"spec": spec})
         await storming
-        way.calm = True
+        way.calm()
 
         async def well() -> bool:
             machines = await cluster.client.list_live(MACHINE)

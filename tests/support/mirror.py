@@ -76,7 +76,7 @@ async def mirror_day(seed: int) -> BadDay:
             tasks.create_task(storm.blow(storm.chance.choice((30.0, 120.0))))
             tasks.create_task(_change(client, storm))
         for way in ways:
-            way.calm = True
+            way.calm()
         recovery = await until(lambda: _equal(client))
         return BadDay(recovery=recovery, fastest=storm.fastest, met=storm.met)
 

@@ -11,6 +11,7 @@ import contextlib
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -147,28 +148,47 @@ class Storm:
 class LaggingTransport:
     """A way to the server on which watch events come late, so that caches are stale, and some come twice.
 
-    What is read without a version is never stale: the API promises that, and controllers may build on it.
+    Some reads of an object are answered with what was read of it before. The API promises that none is, so controllers may
+    build on it for what they decide; but when all is well again, none may be left waiting for what has come long ago.
     """
 
     def __init__(self, inner: Transport, chance: random.Random) -> None:
         self._inner = inner
         self._chance = chance
-        self.calm = False
+        self._read: dict[str, Response] = {}
+        self._calm = asyncio.Event()
+
+    def calm(self) -> None:
+        """Lag no more."""
+        self._calm.set()
 
     async def request(self, method: str, path: str, **arguments: Any) -> Response:
-        return await self._inner.request(method, path, **arguments)
+        old = self._read.get(path)
+        if old is not None and not self._calm.is_set() and method == "GET" and self._chance.random() < 0.2:
+            return old
+        answer = await self._inner.request(method, path, **arguments)
+        if (
+            method == "GET"
+            and "/namespaces/" in path
+            and "/leases" not in path
+            and answer.status in {200, 404}
+        ):
+            self._read[path] = answer
+        return answer
 
     async def stream(self, path: str, **arguments: Any) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._inner.stream(path, **arguments)) as lines:
             async for line in lines:
-                if not self.calm and self._chance.random() < 0.1:
+                if not self._calm.is_set() and self._chance.random() < 0.1:
                     await asyncio.sleep(self._chance.choice((0.1, 2.0, 8.0)))
                 yield line
-                if not self.calm and b'"BOOKMARK"' not in line[:30] and self._chance.random() < 0.2:
+                if not self._calm.is_set() and b'"BOOKMARK"' not in line[:30] and self._chance.random() < 0.2:
                     yield line
 
     def with_user_agent(self, user_agent: str) -> Transport:
-        return self._inner.with_user_agent(user_agent)
+        other = copy(self)
+        other._inner = self._inner.with_user_agent(user_agent)
+        return other
 
     async def close(self) -> None:
         await self._inner.close()
