@@ -313,6 +313,18 @@ async def test_a_long_first_list_lets_the_loop_turn():
     assert longest <= 200
 
 
+async def test_objects_of_three_mebibytes_are_cached_whole():
+    """As large as a request to the API server may be: from the first list, and from an event."""
+    transport, text = ScriptedTransport(), "x" * (3 * 2**20)
+    heard = Heard()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, manifest("a", 3, spec={"text": text}), handler=heard)
+        watch.send(event("ADDED", manifest("b", 11, spec={"text": text})))
+        await until(lambda: len(heard) == 2)
+        found = [obj.decode()["spec"]["text"] for obj in informers.store(THING).list()]
+    assert found == [text, text]
+
+
 async def test_statistics_and_gauges():
     """What an informer holds is visible, as an object and as metrics, and no longer once it is closed."""
     transport, clock, metrics = ScriptedTransport(), FakeClock(), Metrics()
