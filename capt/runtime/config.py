@@ -7,8 +7,10 @@ second, so that happens when a connection is first made, never to print a help t
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
+import importlib
 import inspect
 import os
 import ssl
@@ -107,6 +109,7 @@ class ClusterConfig:
         name, namespace = _check(kubeconfig, context, str(path))
 
         async def connect() -> Endpoint:
+            await _import_library()
             from kubernetes_asyncio.config.kube_config import KubeConfigMerger
 
             merger = KubeConfigMerger(os.pathsep.join(map(str, files)))
@@ -131,6 +134,7 @@ class ClusterConfig:
         name, namespace = _check(own, context, "the kubeconfig")
 
         async def connect() -> Endpoint:
+            await _import_library()
             return await _load(_loader(own, name, persist=lambda: None), "the kubeconfig")
 
         return cls(source=f"context {name!r}", namespace=namespace, connect=connect)
@@ -153,6 +157,7 @@ class ClusterConfig:
         namespace = service_account / "namespace"
 
         async def connect() -> Endpoint:
+            await _import_library()
             from kubernetes_asyncio.client import Configuration
             from kubernetes_asyncio.config import ConfigException
             from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
@@ -237,6 +242,11 @@ def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) 
             return entry
     known = ", ".join(sorted(str(entry.get("name")) for entry in entries)) or "none"
     raise ConfigError(f"{source} has no {section[:-1]} {name!r} (it has: {known})")
+
+
+async def _import_library() -> None:
+    """Import the client library in a thread: it takes a quarter of a second, for which the loop would stand still."""
+    await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config.kube_config")
 
 
 def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any:
