@@ -72,6 +72,16 @@ _BOOKMARK = (
 )
 
 
+# kopf begins nothing before it has found this kind, which it then has no use for
+_NAMESPACES = {
+    "name": "namespaces",
+    "singularName": "",
+    "namespaced": False,
+    "kind": "Namespace",
+    "verbs": [],
+}
+
+
 class Replay:
     """The objects, which are numbers, and whoever watches them."""
 
@@ -90,7 +100,7 @@ class Replay:
             "/api/v1": {
                 "kind": "APIResourceList",
                 "groupVersion": "v1",
-                "resources": [names | {"verbs": ["get", "list", "watch", "patch"]}],
+                "resources": [names | {"verbs": ["get", "list", "watch", "patch"]}, _NAMESPACES],
             },
         }
         app = web.Application()
