@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from capt.api import ApiObject, LabelSelector
 from capt.controllers.manifest import to_manifest
-from capt.runtime import Kind, NotFound, Object
+from capt.runtime import Conflict, Kind, NotFound, Object
 from capt.runtime.client import Client
 from capt.runtime.owners import controller_reference
 
@@ -82,11 +82,12 @@ async def adopt(
     """Make `owner` the controller of `orphan`.
 
     Returns:
-        The adopted object; None when the owner has meanwhile been deleted or replaced by a namesake, or the
-        orphan is gone.
+        The adopted object; None when the orphan is gone.
 
     Raises:
-        Conflict: Somebody else wrote to the orphan; the next reconcile sees what became of it.
+        Conflict: The owner has meanwhile been deleted or replaced by a namesake, or somebody else wrote to the
+            orphan; the next reconcile sees what became of it. In apps/v1, too, that ends the sync with an error:
+            what it would do next is for an owner that may be gone.
     """
     namespace = owner.metadata.namespace or ""
     fresh = await client.get_live(owner_kind, namespace, owner.metadata.name)
@@ -95,7 +96,8 @@ async def adopt(
         or fresh.metadata.uid != owner.metadata.uid
         or fresh.metadata.deletion_timestamp is not None
     ):
-        return None
+        name = f"{owner_kind.resource.kind} {namespace}/{owner.metadata.name}"
+        raise Conflict(f"{name} adopts nothing: it is being deleted, or gone")
     references = [to_manifest(each) for each in orphan.metadata.owner_references]
     references.append(controller_reference(owner_kind, owner))
     try:
