@@ -69,6 +69,10 @@ class User:
     extra: tuple[tuple[str, tuple[str, ...]], ...]
 
 
+class _Review(msgspec.Struct):
+    status: dict[str, Any] | None = None
+
+
 class DelegatedAuth:
     """Decides about callers by asking the API server.
 
@@ -122,8 +126,10 @@ class DelegatedAuth:
     async def _review(self, resource: Resource, spec: Mapping[str, Any]) -> Mapping[str, Any]:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
         answer = await self._rest.call("POST", resource.path(), body=msgspec.json.encode(body))
-        status: Mapping[str, Any] = msgspec.json.decode(answer.body).get("status") or {}
-        return status
+        try:
+            return msgspec.json.decode(answer.body, type=_Review).status or {}
+        except msgspec.DecodeError as error:
+            raise ApiError(f"what answered the {resource.kind} is none: {error}") from error
 
 
 def guarded(auth: DelegatedAuth) -> Middleware:

@@ -5,8 +5,9 @@ import json
 
 import aiohttp
 import pytest
+import structlog
 
-from capt.runtime import ConnectionFailed, Forbidden, Metrics
+from capt.runtime import ConnectionFailed, Forbidden, Metrics, Response
 from capt.runtime.delegated_auth import DelegatedAuth, guarded
 from capt.runtime.serving import BindAddress, metrics_app, serve
 from capt.runtime.testing import FakeClock, settle
@@ -116,6 +117,19 @@ async def test_when_nobody_can_tell_nobody_reads(api, scrape):
     api.down = True
     assert await scrape() == (500, "Authentication failed\n")
     api.down = False
+    assert (await scrape())[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"status": "ok"}'])
+async def test_an_answer_that_is_no_review_opens_nothing(api, scrape, body):
+    """A proxy's page instead of a review is the same refusal, with one line in the log that says so."""
+    api.respond = lambda _: Response(status=201, headers={}, body=body)
+    with structlog.testing.capture_logs() as logs:
+        assert await scrape() == (500, "Authentication failed\n")
+    (line,) = logs
+    assert "TokenReview" in line["error"]
+    assert "exc_info" not in line
+    api.respond = api.review
     assert (await scrape())[0] == 200
 
 
