@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from capt.runtime import oidc
+from capt.runtime import exec_plugin, oidc
 from capt.runtime.client_tls import ClientTls, Pem
 from capt.runtime.errors import ConfigError
 
@@ -251,11 +251,10 @@ async def _import_library() -> None:
 
 def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any:
     from kubernetes_asyncio.config.dateutil import parse_rfc3339
-    from kubernetes_asyncio.config.exec_provider import ExecProvider
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
     class Loader(KubeConfigLoader):
-        """The library's loader, with our own way to an ID token (:mod:`capt.runtime.oidc`), and to certificates.
+        """The library's loader, with our own ways to an ID token (:mod:`capt.runtime.oidc`), to plugins and to certificates.
 
         The library writes certificates that are data to files, which it leaves behind: see
         :mod:`capt.runtime.client_tls`.
@@ -279,7 +278,7 @@ def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any
 
         async def load_from_exec_plugin(self) -> bool:
             user: Any = self._user
-            status = await ExecProvider(user["exec"]).run()
+            status = await exec_plugin.run(user["exec"].value)
             certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
             if not status.get("token") and not (certificate and key):
                 raise ConfigError("exec: the plugin gave neither a token nor a certificate with its key")

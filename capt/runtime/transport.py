@@ -43,6 +43,9 @@ is used from the next request on. Requests that are under way end as they began;
 certificate was replaced, and go on from where they were with the new one. client-go, which looks every five minutes,
 cuts requests too."""
 
+LOADING_SECONDS = 120.0
+"""How long loading credentials may take: an exec plugin may wait for a person. Requests wait within their own time."""
+
 _CONNECT_TIMEOUT = 10.0
 MAX_IN_FLIGHT: Final = 64
 """Requests that a transport has under way at once, beside watches; the API server's own fairness queues what is more."""
@@ -199,10 +202,10 @@ class HttpTransport:
         body: bytes | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
-        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp enforces it, and the error says which it was
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - the error that it raises is the interface's
     ) -> Response:
         """Send one request; see :meth:`Transport.request`."""
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=min(timeout, _CONNECT_TIMEOUT))
         headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         sessions = self._connections.sessions()
         async with self._exchange(
@@ -212,6 +215,7 @@ class HttpTransport:
             query=query,
             headers=headers,
             limits=limits,
+            within=timeout,
             data=body,
         ) as answer:
             return Response(status=answer.status, headers=answer.headers, body=await answer.read())
@@ -251,23 +255,26 @@ class HttpTransport:
         query: Mapping[str, str] | None,
         headers: Mapping[str, str],
         limits: aiohttp.ClientTimeout,
+        within: float | None = None,
         data: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         target = f"{path}?{urlencode(query)}" if query else path
+        patience = _CONNECT_TIMEOUT if within is None else within
         send = partial(self._send, session, method, target, headers=headers, data=data, timeout=limits)
         try:
-            endpoint = await self._connections.endpoint()
-            try:
-                answer = await send(endpoint)
-            except aiohttp.ClientSSLError:
-                # a client certificate that ran out, or a CA that was replaced, shows in the handshake
-                answer = await send(await self._connections.renew(endpoint))
-            else:
-                if answer.status == 401:
-                    answer.release()
-                    answer = await send(await self._connections.renew(endpoint))
-            async with answer:
-                yield answer
+            async with asyncio.timeout(within):
+                endpoint = await self._connections.endpoint(patience)
+                try:
+                    answer = await send(endpoint)
+                except aiohttp.ClientSSLError:
+                    # a client certificate that ran out, or a CA that was replaced, shows in the handshake
+                    answer = await send(await self._connections.renew(endpoint, patience))
+                else:
+                    if answer.status == 401:
+                        answer.release()
+                        answer = await send(await self._connections.renew(endpoint, patience))
+                async with answer:
+                    yield answer
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _no_answer(error, method, path) from error
 
@@ -340,7 +347,7 @@ class _Connections:
         self._before_send = before_send
         self._sessions: _Sessions | None = None
         self._endpoint: Endpoint | None = None
-        self._connecting = asyncio.Lock()
+        self._loading: asyncio.Task[Endpoint] | None = None
         self._checked = 0.0
         self._watches: set[aiohttp.ClientResponse] = set()
         self.warnings = Warnings()
@@ -357,10 +364,10 @@ class _Connections:
             )
         return self._sessions
 
-    async def endpoint(self) -> Endpoint:
+    async def endpoint(self, patience: float) -> Endpoint:
         endpoint = self._endpoint
         if endpoint is None or endpoint.is_stale() or await self._is_replaced(endpoint):
-            endpoint = await self._renew_if_possible(endpoint)
+            endpoint = await self._renew_if_possible(endpoint, patience)
         return endpoint
 
     async def _is_replaced(self, endpoint: Endpoint) -> bool:
@@ -370,9 +377,9 @@ class _Connections:
         self._checked = now
         return await asyncio.to_thread(endpoint.is_replaced)
 
-    async def _renew_if_possible(self, used: Endpoint | None) -> Endpoint:
+    async def _renew_if_possible(self, used: Endpoint | None, patience: float) -> Endpoint:
         try:
-            return await self.renew(used)
+            return await self.renew(used, patience)
         except ConfigError as error:
             if used is None or used.is_stale():
                 raise
@@ -380,14 +387,45 @@ class _Connections:
             _log.warning("new credentials cannot be read, going on with the old", error=str(error))
             return used
 
-    async def renew(self, used: Endpoint | None) -> Endpoint:
-        """Load the credentials again, unless somebody did since ``used`` was handed out."""
-        async with self._connecting:
-            if self._endpoint is None or self._endpoint is used:
-                before, self._endpoint = self._endpoint, await self._config.connect()
-                if before is not None and before.certificate != self._endpoint.certificate:
-                    self._end_watches()
-            return self._endpoint
+    async def renew(self, used: Endpoint | None, patience: float) -> Endpoint:
+        """Load the credentials again, unless somebody did since ``used`` was handed out.
+
+        Those who want it at the same time wait for the same, ``patience`` seconds at most.
+        """
+        if self._loading is None:
+            if self._endpoint is not None and self._endpoint is not used:
+                return self._endpoint
+            self._loading = asyncio.create_task(self._load(), name="credentials")
+            self._loading.add_done_callback(self._loaded)
+        loading = self._loading
+        # unlike an await of it, this leaves it alone when a request runs out of time
+        await asyncio.wait([loading], timeout=patience)
+        if not loading.done():
+            raise TimeoutError
+        if loading.cancelled():
+            raise ConnectionAbortedError("closed while credentials were loaded")
+        return loading.result()
+
+    async def _load(self) -> Endpoint:
+        bound = asyncio.timeout(LOADING_SECONDS)
+        try:
+            async with bound:
+                endpoint = await self._config.connect()
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            text = f"{self._config.source}: loading credentials took longer than {LOADING_SECONDS:g} s"
+            _log.warning(text)  # requests had less time, and may all have gone
+            raise ConfigError(text) from error
+        before, self._endpoint = self._endpoint, endpoint
+        if before is not None and before.certificate != endpoint.certificate:
+            self._end_watches()
+        return endpoint
+
+    def _loaded(self, loading: asyncio.Task[Endpoint]) -> None:
+        self._loading = None
+        if not loading.cancelled():
+            loading.exception()  # there may be nobody left to hear of it
 
     @contextmanager
     def watching(self, watch: aiohttp.ClientResponse) -> Iterator[None]:
@@ -412,6 +450,9 @@ class _Connections:
             await sessions.watches.close()
             await sessions.reserved.close()
             await sessions.requests.close()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
 
 
 def _session(

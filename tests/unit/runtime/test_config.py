@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
 import ssl
 import stat
 import subprocess
@@ -12,6 +14,7 @@ import trustme
 import yaml
 
 from capt.runtime import ClusterConfig, ConfigError
+from tests.support.scripted import until
 
 
 def kubeconfig(**user):
@@ -185,6 +188,65 @@ async def test_exec_plugin_that_fails(tmp_path, script):
     with pytest.raises(ConfigError, match="exec") as caught:
         await config.connect()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"apiVersion": "v1"}, "exec: command missing"),
+        ({"apiVersion": "v1", "command": "echo", "args": ["[]"]}, "no ExecCredential"),
+        ({"apiVersion": "v1", "command": "echo", "args": ['{"apiVersion": "v1"}']}, "no ExecCredential"),
+        (
+            {"apiVersion": "v1", "command": "echo", "args": ['{"apiVersion": "v2", "status": {}}']},
+            "speaks v2, not v1",
+        ),
+    ],
+)
+async def test_exec_plugin_that_is_none(settings, message):
+    """What is no plugin, or none of this version, is said."""
+    with pytest.raises(ConfigError, match=message):
+        await ClusterConfig.from_dict(kubeconfig(exec=settings)).connect()
+
+
+async def test_exec_plugin_is_told_what_it_needs_and_may_say_much(tmp_path):
+    """It gets its arguments, its own variables and the request; megabytes on stderr do not stop it."""
+    user = plugin(
+        tmp_path,
+        "import json, os, sys\n"
+        "sys.stderr.write('x' * 1_000_000)\n"
+        "asked = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "token = '-'.join([sys.argv[1], os.environ['MINE'], asked['kind']])\n"
+        "print(json.dumps({'apiVersion': asked['apiVersion'], 'status': {'token': token}}))\n",
+    )
+    user["exec"] |= {"args": ["one"], "env": [{"name": "MINE", "value": "two"}]}
+    async with asyncio.timeout(10):
+        endpoint = await ClusterConfig.from_dict(kubeconfig(**user)).connect()
+    assert await endpoint.headers() == {"Authorization": "Bearer one-two-ExecCredential"}
+
+
+async def test_exec_plugin_that_nobody_waits_for_is_killed(tmp_path):
+    """Who gives up leaves no plugin behind, and does not wait for what that started, which still holds its pipes."""
+    started, held = tmp_path / "started", tmp_path / "held"
+    user = plugin(
+        tmp_path,
+        "import os, pathlib, subprocess, sys, time\n"
+        "subprocess.Popen(['cat', sys.argv[2]])\n"
+        "pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()}\\n')\n"
+        "time.sleep(60)\n",
+    )
+    user["exec"]["args"] = [str(started), str(held)]
+    os.mkfifo(held)
+    writer = os.open(held, os.O_RDWR)  # cat ends when this is closed
+    try:
+        loading = asyncio.create_task(ClusterConfig.from_dict(kubeconfig(**user)).connect())
+        await until(lambda: started.exists() and started.read_text().endswith("\n"))
+        loading.cancel()
+        await asyncio.wait([loading], timeout=5)
+        assert loading.cancelled()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(started.read_text()), 0)
+    finally:
+        os.close(writer)
 
 
 async def test_exec_plugin_that_is_not_there():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -240,6 +241,142 @@ async def test_a_config_that_does_not_load(server):
     async with HttpTransport(ClusterConfig(source="x", namespace="x", connect=connect)) as transport:
         with pytest.raises(ConfigError, match="plugin"):
             await transport.request("GET", "/x")
+
+
+class Loading:
+    """A configuration that loads when the test lets it, and counts how often it was begun, ended and cancelled."""
+
+    def __init__(self, server):
+        self.begun = self.ended = self.cancelled = 0
+        self.error = None
+        self.ready = asyncio.Event()
+        self._connect = server.config().connect
+        self.config = ClusterConfig(source="context 'x'", namespace="default", connect=self.connect)
+
+    async def connect(self):
+        self.begun += 1
+        try:
+            await self.ready.wait()
+            error, self.error = self.error, None  # kept, it would keep the task, through its traceback
+            if error is not None:
+                raise error
+            return await self._connect()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # killing a plugin takes a while, too
+            self.cancelled += 1
+            raise
+        finally:
+            self.ended += 1
+
+
+@pytest.fixture
+async def complaints():
+    """What was reported to the event loop, as an exception that was never retrieved is."""
+    reported = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: reported.append(context["message"]))
+    yield reported
+    loop.set_exception_handler(None)
+
+
+async def test_requests_end_in_their_own_time_while_credentials_load(server, monkeypatch):
+    """Loading is shared and outlives the request that began it; each request, and a watch, waits as long as it may."""
+    loading = Loading(server)
+    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+        leaving = asyncio.create_task(transport.request("GET", "/leaving"))
+        patient = asyncio.create_task(transport.request("GET", "/patient"))
+        with pytest.raises(RequestTimeout, match="GET /x"):
+            await transport.request("GET", "/x", timeout=0.05)
+        with monkeypatch.context() as patch:
+            patch.setattr("capt.runtime.transport._CONNECT_TIMEOUT", 0.05)
+            with pytest.raises(RequestTimeout, match="GET /watch"):
+                await read(transport, "/watch")
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert (loading.begun, loading.ended) == (1, 0)
+        loading.ready.set()
+        assert (await patient).status == 200
+        assert (loading.begun, loading.ended) == (1, 1)
+
+
+async def test_a_refused_request_waits_no_longer_for_new_credentials_than_it_may(server, monkeypatch):
+    """A plugin that hangs after a 401 ends requests and watches in their time too."""
+    loading = Loading(server)
+    loading.ready.set()
+    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+        assert (await transport.request("GET", "/x")).status == 200
+        loading.ready.clear()
+        server.token = server.issued = "new"
+        with pytest.raises(RequestTimeout):
+            await transport.request("GET", "/x", timeout=0.25)
+        with monkeypatch.context() as patch:
+            patch.setattr("capt.runtime.transport._CONNECT_TIMEOUT", 0.25)
+            with pytest.raises(RequestTimeout):
+                await read(transport, "/watch")
+        loading.ready.set()
+        assert (await transport.request("GET", "/x")).status == 200
+        assert loading.begun == 2
+
+
+async def test_time_that_credentials_took_is_not_given_again(server):
+    """A request that waited for credentials ends before one that began later and has until later."""
+    loading = Loading(server)
+    ended = []
+    async with HttpTransport(loading.config) as transport:
+
+        async def ask(name, seconds):
+            with pytest.raises(RequestTimeout):
+                await transport.request("GET", "/hang", timeout=seconds)
+            ended.append(name)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ask("first", 0.4))
+            asyncio.get_running_loop().call_later(0.3, loading.ready.set)
+            await loading.ready.wait()
+            tasks.create_task(ask("second", 0.25))
+    assert ended == ["first", "second"]
+
+
+async def test_credentials_that_take_too_long(server, monkeypatch):
+    """Loading has a bound, which is an error that names the source; the next request begins anew."""
+    monkeypatch.setattr("capt.runtime.transport.LOADING_SECONDS", 0.05)
+    loading = Loading(server)
+    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(ConfigError, match=r"^context 'x': loading .* longer than 0\.05 s$"):
+                    await transport.request("GET", "/x")
+        assert [line["log_level"] for line in logs] == ["warning"] * 2
+        assert (loading.begun, loading.cancelled) == (2, 2)
+        loading.ready.set()
+        assert (await transport.request("GET", "/x")).status == 200
+
+
+async def test_a_failure_that_nobody_waits_for_is_nobodys(server, complaints):
+    """Credentials that fail after the request that wanted them has gone leave no complaint behind."""
+    loading = Loading(server)
+    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+        with pytest.raises(RequestTimeout):
+            await transport.request("GET", "/x", timeout=0.01)
+        loading.error = ConfigError("the plugin failed")
+        loading.ready.set()
+        await until(lambda: loading.ended == 1)
+    gc.collect()
+    assert complaints == []
+
+
+async def test_closing_ends_the_loading_of_credentials(server):
+    """Closing cancels it and waits for its end; whoever waited hears of a connection that failed."""
+    before = asyncio.all_tasks()
+    loading = Loading(server)
+    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+        waiting = asyncio.create_task(transport.request("GET", "/x"))
+        await until(lambda: loading.begun == 1)
+        await transport.close()
+        assert loading.cancelled == 1
+        assert asyncio.all_tasks() <= before | {waiting}
+        with pytest.raises(ConnectionFailed, match="closed"):
+            await waiting
 
 
 async def test_a_watch_yields_lines(server):
