@@ -17,6 +17,7 @@ from capt.controllers.kinds import (
     MACHINE_DEPLOYMENT,
     MACHINE_SET,
 )
+from capt.controllers.manifest import to_manifest
 from tests.support.api_servers import REAL
 from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster
 
@@ -234,6 +235,10 @@ async def test_deleting_with_kubectl(cluster: Cluster, kubectl: Kubectl, cascade
     """--cascade decides what becomes of the sets: orphans stay at work, everything else goes."""
     await kubectl("apply", "-f", str(manifests() / "samples"))
     await cluster.observer.settled("worker-deployment", replicas=3)
+    if cascade == "orphan":
+        (machine_set,) = await cluster.client.list_live(MACHINE_SET)
+        unused = {**to_manifest(machine_set.spec), "replicas": 0}
+        await cluster.observer.collector_knows(MACHINE_SET, unused)
     await kubectl("delete", DEPLOYMENT, f"--cascade={cascade}", "--timeout=30s")
     if cascade == "orphan":
         (machine_set,) = await cluster.client.list_live(MACHINE_SET)

@@ -344,6 +344,9 @@ async def test_cascade_orphan_leaves_the_children_and_a_successor_adopts_them(
         spec = {**deployment["spec"]["template"]["spec"]}
         template = {"metadata": {"labels": labels}, "spec": spec}
         parent = machine_set("alone", 3, selector={"matchLabels": labels}, template=template)
+        await cluster.observer.collector_knows(MACHINE, NODE)
+    else:
+        await cluster.observer.collector_knows(MACHINE_SET, machine_set("unused", 0)["spec"])
     name = parent["metadata"]["name"]
     async with cluster.manager():
         await cluster.apply(sample, parent)

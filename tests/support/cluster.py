@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -208,6 +209,24 @@ class Observer:
             return not any([await self.client.list(kind) for kind in kinds])
 
         await self.until(empty, seconds=seconds)
+
+    async def collector_knows(self, kind: Kind[Any], spec: Mapping[str, Any]) -> None:
+        """Wait until the garbage collector watches a kind; a real one looks for new kinds every 30 s.
+
+        It orphans nothing of a kind that it does not know yet, and deletes that as ownerless once it does.
+
+        Args:
+            kind: What is to be orphaned.
+            spec: Of an object of this kind that causes no work.
+        """
+        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "never", "uid": str(uuid.uuid4())}
+        metadata = {"name": "ownerless", "namespace": NAMESPACE, "ownerReferences": [owner]}
+        await self.client.create(kind, {"metadata": metadata, "spec": dict(spec)})
+
+        async def collected() -> bool:
+            return await self.client.get(kind, NAMESPACE, "ownerless") is None
+
+        await self.until(collected, seconds=60)
 
     async def told(self, kind: Kind[Any], reason: str, words: str = "", *, of_type: str = "Warning") -> None:
         """Wait for an Event about an object of a kind; Events are written after what they tell of.
