@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
+import gc
 import importlib
 import inspect
 import os
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +34,8 @@ _EXPIRY_LEEWAY = timedelta(seconds=60)
 
 FileState = tuple[int, int, int] | None
 """What tells a file from the one that replaces it: inode, time of change, size; ``None`` when there is none."""
+
+_LIBRARY = "kubernetes_asyncio.config.kube_config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +250,16 @@ def _named(kubeconfig: Mapping[str, Any], section: str, name: Any, source: str) 
 
 async def _import_library() -> None:
     """Import the client library in a thread: it takes a quarter of a second, for which the loop would stand still."""
-    await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config.kube_config")
+    if _LIBRARY in sys.modules:
+        return
+    # an import makes much and drops nothing: the collector would stop everything to find that out
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        await asyncio.to_thread(importlib.import_module, _LIBRARY)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any:
