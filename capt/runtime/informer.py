@@ -54,13 +54,13 @@ class Informers:
         self._clock: Clock = clock or SystemClock()
         self._metrics = metrics or Metrics()
         self._namespace = namespace
-        self._informers: dict[tuple[Resource, Scope], Informer] = {}
+        self._informers: dict[Resource, dict[Scope, Informer]] = {}
         self._indexes: dict[Resource, dict[str, IndexFunction]] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = await asyncio.TaskGroup().__aenter__()
-        for informer in self._informers.values():
+        for informer in self._all():
             self._start(informer)
         return self
 
@@ -69,7 +69,7 @@ class Informers:
     ) -> None:
         tasks, self._tasks = self._tasks, None
         assert tasks is not None
-        for informer in self._informers.values():
+        for informer in self._all():
             if informer.task is not None:
                 informer.task.cancel()
         await tasks.__aexit__(kind, error, trace)
@@ -148,9 +148,9 @@ class Informers:
             informer = self._make(resource, scope)
             superfluous = [each for each in self.of(resource) if scope.covers(each.scope)]
             for other in superfluous:
-                del self._informers[resource, other.scope]
+                del self._informers[resource][other.scope]
                 informer.adopt(other)
-            self._informers[resource, scope] = informer
+            self._informers.setdefault(resource, {})[scope] = informer
         handle = informer.attach(handler, self._release, scope, optional=optional)
         if handle.behind and self._tasks is not None:
             self._tasks.create_task(handle.replay(), name=f"replay {informer.name}")
@@ -159,9 +159,9 @@ class Informers:
         return handle
 
     async def _release(self, informer: Informer) -> None:
-        place = (informer.resource, informer.scope)
-        if not informer.handles and self._informers.get(place) is informer:
-            del self._informers[place]
+        scopes = self._informers.get(informer.resource, {})
+        if not informer.handles and scopes.get(informer.scope) is informer:
+            del scopes[informer.scope]
             await informer.stop()
 
     def _make(self, resource: Resource, scope: Scope) -> Informer:
@@ -177,7 +177,7 @@ class Informers:
 
     def of(self, resource: Resource) -> list[Informer]:
         """Return the informers of a resource that somebody watches."""
-        return [informer for (candidate, _), informer in self._informers.items() if candidate == resource]
+        return list(self._informers.get(resource, {}).values())
 
     def readers(self, resource: Resource, namespace: str = "") -> list[Informer]:
         """Return the informers that together answer a read: one, or one per namespace.
@@ -222,13 +222,16 @@ class Informers:
         """Return one line for each required kind that is not synced, saying why."""
         return [
             informer.problem or f"{informer.name}: waiting for the first list"
-            for informer in self._informers.values()
+            for informer in self._all()
             if informer.required and not informer.synced
         ]
 
     def statistics(self) -> tuple[InformerStatistics, ...]:
         """Return what every informer is doing."""
-        return tuple(informer.statistics for informer in tuple(self._informers.values()))
+        return tuple(informer.statistics for informer in self._all())
+
+    def _all(self) -> list[Informer]:
+        return [informer for scopes in self._informers.values() for informer in scopes.values()]
 
     def _start(self, informer: Informer) -> None:
         assert self._tasks is not None

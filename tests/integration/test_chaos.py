@@ -103,7 +103,9 @@ def play(day: Day, seed: int) -> BadDay:
 def test_all_is_well_after_a_bad_day(name: str) -> None:
     """Equality in every run, requests below their bound, no task, socket or memory left, no call that blocks the loop."""
     day, few = _DAYS[name]
-    parse('output "id" { value = upper("a") }', "HCL")  # whether a day's modules need the parser is a matter of its seed
+    parse(
+        'output "id" { value = upper("a") }', "HCL"
+    )  # whether a day's modules need the parser is a matter of its seed
     sockets = objects = number = 0
     ours: Counter[str] = Counter()
     for number, seed in enumerate(seeds(few)):
