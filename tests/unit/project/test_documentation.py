@@ -330,3 +330,12 @@ def unknown_fields(value: Any, known: dict[str, Any], path: str = "") -> Iterato
             yield f"{path}.{name}"
         else:
             yield from unknown_fields(item, known["properties"][name], f"{path}.{name}")
+
+
+def test_figures_in_the_readme_come_from_the_benchmarks() -> None:
+    """What the README says of speed stands in docs/benchmarks.md, as `make bench` printed it."""
+    section = (project.ROOT / "README.md").read_text().partition("## Measured\n")[2].partition("\n## ")[0]
+    figures = re.findall(r"\| (\d+\.\d+x) \|", section)
+    assert figures
+    printed = (project.ROOT / "docs" / "benchmarks.md").read_text()
+    assert [each for each in figures if f"({each})" not in printed] == []
