@@ -114,6 +114,8 @@ class ControlPlane:
         Raises:
             RuntimeError: It runs.
         """
+        if part == "kube-apiserver":
+            end_last_line(self.folder / "audit.log")
         await self._programs[part].start()
 
     def pause(self, part: Part) -> None:
@@ -166,11 +168,7 @@ class ControlPlane:
         Args:
             since: A position of the log from which on they are wanted.
         """
-        with (self.folder / "audit.log").open("rb") as log:
-            log.seek(since)
-            lines = log.read().splitlines(keepends=True)
-        # the last line may be half written
-        events = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        events = [json.loads(line) for line in whole_lines(self.folder / "audit.log", since)]
         latest = {event["auditID"]: event for event in events}
         return [latest[event["auditID"]] for event in events if event["stage"] == "RequestReceived"]
 
@@ -192,6 +190,25 @@ class ControlPlane:
             ],
             "current-context": "envtest",
         }
+
+
+def whole_lines(log: Path, since: int) -> list[bytes]:
+    """Return the lines of a log that begin at a position or later and have come to their end.
+
+    A file grows page by page while a line is written to it, so its size at any moment, and with it the position,
+    may lie within a line.
+    """
+    with log.open("rb") as lines:
+        if since:
+            lines.seek(since - 1)
+            lines.readline()
+        return [line for line in lines.read().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def end_last_line(log: Path) -> None:
+    """Cut off the half of a line that a program left which was killed while it wrote: the next would go on there."""
+    with log.open("rb+") as lines:
+        lines.truncate(lines.read().rfind(b"\n") + 1)
 
 
 @contextlib.asynccontextmanager
