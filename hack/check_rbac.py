@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from capt.manager import parse
 from capt.runtime import Right
 from capt.runtime.leader_election import rights as election_rights
+from hack.envtest.control_plane import whole_lines
 from hack.generate_rbac import NAMESPACE, SERVICE_ACCOUNT, engine_rights, manager_rights
 
 USER: Final = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print what is wrong with the roles, or what they were compared with."""
     (folder,) = sys.argv[1:] if arguments is None else arguments
     logs = sorted(Path(folder).glob("*.log"))
-    lines = [json.loads(line) for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for log in logs for line in whole_lines(log, 0)]
     events = [event for event in lines if event["stage"] != "RequestReceived"]
     rights = manager_rights() | engine_rights() | set(election_rights(parse([]).leader_election_id))
     if found := problems(events, rights):
