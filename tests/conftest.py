@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import capt
 from capt.runtime import configure_logging
 
 # how long an example takes says something about the machine: on a busy one it must not fail a test
-settings.register_profile("capt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+# every run tries the same examples; `--hypothesis-profile=search` looks for new ones
+settings.register_profile("capt", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("capt")
 
 REQUIRED = frozenset(filter(None, os.environ.get("CAPT_TEST_REQUIRE", "").split(",")))
@@ -33,6 +40,14 @@ _left_out: Counter[str] = Counter()
 def _quiet_logs() -> None:
     """Keep what a failing test shows to what went wrong."""
     configure_logging(format="console", level="warning")
+
+
+def pytest_collection_finish() -> None:
+    """Import all there is: hypothesis takes examples from constants of modules, whichever an earlier test has imported."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a file that is run alone need not wait for that
+        for module in pkgutil.walk_packages(capt.__path__, "capt."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
 
 
 @pytest.hookimpl(wrapper=True)

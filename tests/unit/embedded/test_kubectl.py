@@ -25,12 +25,15 @@ Kubectl = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 async def kubectl(server: ApiServer, tmp_path: Path) -> Kubectl:
-    """Runs kubectl against the server; its output, both channels, and with ``fails`` a non-zero exit."""
+    """Runs kubectl against the server; its output, both channels; with ``fails`` a non-zero exit.
+
+    With ``until`` it is ended as soon as a line of its output matches.
+    """
     config = tmp_path / "kubeconfig"
     server.write_kubeconfig(config)
     environment = {**os.environ, "KUBECONFIG": str(config), "HOME": str(tmp_path)}
 
-    async def run(*arguments: str, stdin: object = None, fails: bool = False) -> str:
+    async def run(*arguments: str, stdin: object = None, fails: bool = False, until: str = "") -> str:
         process = await asyncio.create_subprocess_exec(
             "kubectl",
             *arguments,
@@ -40,8 +43,17 @@ async def kubectl(server: ApiServer, tmp_path: Path) -> Kubectl:
             stderr=asyncio.subprocess.STDOUT,
         )
         text = b"" if stdin is None else json.dumps(stdin).encode()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
+            if until:
+                assert process.stdout is not None
+                line = b"begun"
+                while line and not re.search(until, line.decode()):
+                    line = await process.stdout.readline()
+                process.kill()
             output, _ = await process.communicate(text)
+        if until:
+            assert line, "it ended without a line that matches"
+            return line.decode()
         assert (process.returncode != 0) is fails, output.decode()
         return output.decode()
 
@@ -53,7 +65,7 @@ async def test_apply_get_and_delete(kubectl: Kubectl, api: Client) -> None:
     assert "customresourcedefinition.apiextensions.k8s.io/widgets.example.com created" in await kubectl(
         "apply", "-f", "-", stdin=definition()
     )
-    await kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=5s")
+    await kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=60s")
     assert "widget.example.com/w created" in await kubectl("apply", "-f", "-", stdin=widget())
     assert "widget.example.com/w unchanged" in await kubectl("apply", "-f", "-", stdin=widget())
     lines = (await kubectl("get", "wi")).splitlines()
@@ -85,15 +97,15 @@ async def test_errors_are_shown_as_from_the_real_one(kubectl: Kubectl, widgets: 
 async def test_wait_watch_and_scale(kubectl: Kubectl, widgets: Client) -> None:
     """kubectl wait sees a condition come, get -w shows changes, scale changes the replicas."""
     await widgets.create(WIDGETS, widget())
-    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wi/w", "--timeout=10s"))
-    watching = asyncio.create_task(kubectl("get", "wi", "-w", "--request-timeout=2s"))
+    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wi/w", "--timeout=60s"))
+    watching = asyncio.create_task(kubectl("get", "wi", "-w", until=r"w +red +True"))
     scaled = await kubectl("scale", "wi/w", "--replicas=4")
     assert "widget.example.com/w scaled" in scaled
     assert (await widgets.get(f"{WIDGETS}/w")).body["spec"]["replicas"] == 4
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     await widgets.patch(f"{WIDGETS}/w/status", ready, MERGE)
     assert "widget.example.com/w condition met" in await waiting
-    assert re.search(r"w +red +True", await watching)
+    await watching
     too_many = await kubectl("scale", "wi/w", "--replicas=40", fails=True)
     assert "at most ten" in too_many
 
