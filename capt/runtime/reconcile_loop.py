@@ -28,7 +28,7 @@ import structlog
 
 from capt.runtime.backoff import ItemBackoff
 from capt.runtime.clock import Clock, timeout
-from capt.runtime.controller import Controller, Watch
+from capt.runtime.controller import Controller, Watch, own_key
 from capt.runtime.errors import ApiError, ErrorClass, TransientError, classify
 from capt.runtime.event import Event
 from capt.runtime.informer import Informers
@@ -37,6 +37,7 @@ from capt.runtime.metrics import Metrics
 from capt.runtime.race import unless
 from capt.runtime.resource import Key
 from capt.runtime.result import After, Done, Request, Result
+from capt.runtime.watch_handle import WatchHandle
 from capt.runtime.workqueue import LOW_PRIORITY, Item, QueueStatistics, WorkQueue
 
 _MOST_KNOWN_BUGS = 256  # tracebacks remembered as logged; forgetting them only logs one again
@@ -81,10 +82,12 @@ class ReconcileLoop:
             clock=clock, metrics=metrics.queue(controller.name), min_interval=controller.min_interval
         )
         self._backoff: ItemBackoff[Key] = ItemBackoff(controller.backoff)
+        self._own: list[WatchHandle] = []  # watches of the kind that is reconciled
         self._running: dict[Key, tuple[Item[Key], float, asyncio.Task[Any]]] = {}
         self._stopping = asyncio.Event()
         self._known_bugs: set[tuple[object, ...]] = set()
-        self._log = get_logger()
+        self._metrics.active_workers.set_function(lambda: len(self._running))
+        self._log = get_logger().bind()  # bound here and not at each line, most of which are not written
 
     async def run(self) -> None:
         """Reconcile until :meth:`stop`; returns when the reconciles that were running then have ended.
@@ -97,6 +100,8 @@ class ReconcileLoop:
                 for handle in await watch.open(self._informers, self._handler(watch)):
                     watches.push_async_callback(handle.close)
                     handles.append(handle)
+                    if watch.keys is own_key:
+                        self._own.append(handle)
             for handle in handles:
                 # no reconcile before every cache that it may read holds everything (an optional kind may be missing)
                 await unless(
@@ -140,6 +145,10 @@ class ReconcileLoop:
         return handle
 
     async def _work(self) -> None:
+        # the context is this worker's own, and each reconcile overwrites the last one's values: nothing to unbind
+        structlog.contextvars.bind_contextvars(
+            controller=self._controller.name, kind=self._kind.resource.kind
+        )
         while (item := await self._queue.get()) is not None:
             try:
                 await self._process(item)
@@ -151,20 +160,16 @@ class ReconcileLoop:
     async def _process(self, item: Item[Key]) -> None:
         key = item.key
         started = self._clock.monotonic()
-        cached = self._informers.store(self._kind, key.namespace).get(key)
+        cached = next(filter(None, (handle.cached(key) for handle in self._own)), None)
         for reason in item.reasons:
             self._metrics.reasons(reason.partition(":")[0]).inc()
-        # the context is this worker's own, and each reconcile overwrites the last one's values: nothing to unbind
         structlog.contextvars.bind_contextvars(
-            controller=self._controller.name,
-            kind=self._kind.resource.kind,
             namespace=key.namespace,
             name=key.name,
             generation=cached.generation if cached is not None else 0,
             reconcile_id=f"{random.getrandbits(64):016x}",
             reasons=sorted(item.reasons),
         )
-        self._metrics.active_workers.inc()
         task = asyncio.current_task()
         assert task is not None
         self._running[key] = (item, started, task)
@@ -173,7 +178,6 @@ class ReconcileLoop:
             self._settle(item, outcome, self._clock.monotonic() - started)
         finally:
             del self._running[key]
-            self._metrics.active_workers.dec()
             self._metrics.seconds.observe(self._clock.monotonic() - started)
 
     async def _outcome(self, request: Request) -> Result | Exception:

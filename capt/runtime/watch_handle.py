@@ -84,6 +84,10 @@ class WatchHandle:
         """What is wrong, as one line, or ""."""
         return self._informer.problem
 
+    def cached(self, key: Key) -> Object | None:
+        """Return the object as the cache behind the handle has it, selected by the handle or not."""
+        return self._informer.store.get(key)
+
     async def wait_synced(self) -> None:
         """Return when the handler has heard of every object of the first list, or is closed."""
         while not (self.synced or self._closed):

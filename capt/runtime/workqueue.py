@@ -171,7 +171,7 @@ class WorkQueue(Generic[K]):
             entry.reasons.append(reason)
         if priority > entry.priority:
             self._raise(key, entry, priority)
-        if entry.place in {_Place.READY, _Place.PARKED}:
+        if entry.place is _Place.READY or entry.place is _Place.PARKED:
             return
         if due <= now:
             self._make_ready(key, entry, now)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import structlog
@@ -99,6 +99,9 @@ async def running(script, *, api=None, watches=None, **options):
 class BrokenLogger:
     """Writes to a disk that is full."""
 
+    def bind(self):
+        return self
+
     def debug(self, event, **details):
         raise OSError("no space left on device")
 
@@ -110,6 +113,9 @@ class PickyLogger:
 
     def __init__(self):
         self.lines = []
+
+    def bind(self):
+        return self
 
     def debug(self, event, **details):
         if details.get("exc_info"):
@@ -200,6 +206,26 @@ class TestEvents:
         """A controller that never got to work ends cleanly."""
         async with running(Script(), api=MemoryApi()) as h:
             assert not h.task.done()
+
+    async def test_controllers_may_share_a_kind_out_by_selectors(self):
+        """Where no cache holds all objects of a kind, each controller reconciles those that it watches."""
+        scripts = {"a": Script(), "b": Script()}
+        clock, api, metrics = FakeClock(), MemoryApi("things"), Metrics()
+        async with Informers(api, clock=clock, metrics=metrics) as informers, asyncio.TaskGroup() as tasks:
+            loops = []
+            for name, script in scripts.items():
+                api.put("things", "ns", name, apiVersion="test.dev/v1")
+                watch = replace(watch_self(THING), fields=f"metadata.name={name}")
+                controller = Controller(name=name, reconciler=script, watches=(watch,))
+                loops.append(ReconcileLoop(controller, informers=informers, clock=clock, metrics=metrics))
+                tasks.create_task(loops[-1].run())
+            await settle()
+            for loop in loops:
+                loop.stop()
+        assert {name: [each.name for each in script.requests] for name, script in scripts.items()} == {
+            "a": ["a"],
+            "b": ["b"],
+        }
 
     async def test_initial_objects_give_way_to_changes(self):
         """A change is reconciled before the rest of the initial list."""
