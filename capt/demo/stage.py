@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from capt.demo.screen import Screen
 from capt.demo.tree import Row
-from capt.runtime import Client, Event
+from capt.runtime import Client, Event, Kind, SystemClock
 
 T = TypeVar("T")
 
 _STEP_SECONDS = 90.0
+# Kubernetes' garbage collector learns of new kinds every 30 s, and keeps what their objects own until then
+_COLLECTOR_SECONDS = 40.0
+_POLL_SECONDS = 0.2
 
 
 class StoryError(Exception):
@@ -70,3 +73,22 @@ class Stage(Generic[T]):
                     await self._changed.wait()
         except TimeoutError:
             raise StoryError(f"{what}: not reached within {_STEP_SECONDS:.0f} s") from None
+
+    async def prove_empty(self, kinds: Sequence[Kind[Any]], namespace: str) -> None:
+        """Say how much is left of each kind: nothing, once those who follow the last deletions have done their part.
+
+        Raises:
+            StoryError: Something was left behind.
+        """
+        clock = SystemClock()
+        deadline = clock.monotonic() + _COLLECTOR_SECONDS
+        while any((left := await self._left(kinds, namespace)).values()) and clock.monotonic() < deadline:
+            await clock.sleep(_POLL_SECONDS)
+        self.screen.say("left: " + ", ".join(f"{count} {plural}" for plural, count in left.items()))
+        if any(left.values()):
+            raise StoryError(
+                "left behind: " + ", ".join(f"{count} {plural}" for plural, count in left.items() if count)
+            )
+
+    async def _left(self, kinds: Sequence[Kind[Any]], namespace: str) -> dict[str, int]:
+        return {kind.resource.plural: len(await self.client.list_live(kind, namespace)) for kind in kinds}
