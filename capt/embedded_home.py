@@ -12,7 +12,9 @@ somebody's cloud account.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -93,6 +95,8 @@ def _directory(data_dir: Path | None) -> Iterator[Path]:
     if data_dir is not None:
         try:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StartError(f"--data-dir {data_dir}: {os.strerror(errno.ENOTDIR)}") from error
         except OSError as error:
             raise StartError(f"--data-dir {data_dir}: {error.strerror}") from error
         yield data_dir

@@ -45,6 +45,8 @@ Engine = Literal["external", "terraform", "simulated"]
 
 _REACH_SECONDS = 5.0
 _LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+_NAMESPACE = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?"
+_NAME = r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +105,14 @@ def parse(argv: Sequence[str]) -> Options:
         prog="python -m capt.manager",
         description="Cluster API Provider Terraform: controllers that turn machines into Terraform workspaces.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Without --embedded and --kubeconfig: in-cluster configuration, then $KUBECONFIG, then ~/.kube/config.",
+        epilog="Without --embedded and --kubeconfig: $KUBECONFIG, then in-cluster configuration, then ~/.kube/config.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"capt {__version__}")
 
     server = parser.add_argument_group("API server")
     server.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="kubeconfig of the API server to work against"
+        "--kubeconfig", type=_path, metavar="FILE", help="kubeconfig of the API server to work against"
     )
     server.add_argument(
         "--context", default="", help="context in the kubeconfig (default: its current-context)"
@@ -130,7 +132,7 @@ def parse(argv: Sequence[str]) -> Options:
     )
     embedded.add_argument(
         "--data-dir",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="where the embedded API server and the built-in engine keep objects and Terraform state "
         "(default: $XDG_STATE_HOME/capt, that is ~/.local/state/capt)",
@@ -259,8 +261,14 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
             parser.error(f"--{flag.replace('_', '-')}: {value!r} is neither true nor false")
     if flags.metrics_cert_path and flags.metrics_secure != "true":
         parser.error("--metrics-cert-path goes with --metrics-secure only")
-    if not re.fullmatch(_LABEL_VALUE, flags.watch_filter):
-        parser.error(f"--watch-filter: {flags.watch_filter!r} is no value of a label")
+    for flag, form, what in (
+        ("watch_filter", _LABEL_VALUE, "value of a label"),
+        ("namespace", _NAMESPACE, "name of a namespace"),
+        ("leader_election_namespace", _NAMESPACE, "name of a namespace"),
+        ("leader_election_id", _NAME, "name of a Lease"),
+    ):
+        if not re.fullmatch(form, value := getattr(flags, flag)):
+            parser.error(f"--{flag.replace('_', '-')}: {value!r} is no {what}")
     for flag in ("metrics_bind_address", "health_probe_bind_address", "debug_bind_address"):
         if (address := getattr(flags, flag)) is not None and not _is_bind_address(address):
             parser.error(f"--{flag.replace('_', '-')}: {address!r} is not HOST:PORT, :PORT or 0")
@@ -297,6 +305,11 @@ def _checked(parser: _Parser, flags: argparse.Namespace) -> Options:
         log_format=flags.log_format or ("console" if sys.stderr.isatty() else "json"),
         log_level=flags.log_level,
     )
+
+
+def _path(given: str) -> Path | None:
+    # empty, as a template leaves it where a value is missing, is not the working directory
+    return Path(given) if given else None
 
 
 def _address(given: str | None, default: str) -> str:
@@ -381,7 +394,9 @@ def compose(config: ClusterConfig, options: Options, *, engine: Engine, data_dir
         except terraform.CliNotFoundError as error:
             raise StartError(f"--workspace-engine {engine}: {error}") from error
         except OSError as error:
-            raise StartError(f"--data-dir {data_dir}: {error.strerror}") from error
+            raise StartError(
+                f"--data-dir {data_dir}: {error.filename or data_dir}: {error.strerror}"
+            ) from error
     return manager
 
 
@@ -421,15 +436,18 @@ def _installed_engine() -> Engine:
 
 
 def _greet(home: EmbeddedHome, engine: Engine) -> None:
+    import shlex
+
     from capt.assets import manifests
 
-    kubectl = f"kubectl --kubeconfig {home.kubeconfig}"
+    # to be pasted into a shell: a folder's name may hold spaces
+    kubectl = f"kubectl --kubeconfig {shlex.quote(str(home.kubeconfig))}"
     print(
         f"capt {__version__} with an API server at {home.url}",
         f"engine:     {engine}",
         f"data:       {home.data_dir}",
         f"kubeconfig: {home.kubeconfig}",
-        f"try:        {kubectl} apply -f {manifests() / 'samples'}",
+        f"try:        {kubectl} apply -f {shlex.quote(str(manifests() / 'samples'))}",
         f"            {kubectl} get cluster-api,workspaces -w",
         sep="\n",
         flush=True,
@@ -459,6 +477,8 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[str]:
     for error in group.exceptions:
         if isinstance(error, ExceptionGroup):
             yield from _leaves(error)
+        elif isinstance(error, OSError) and error.strerror:
+            yield error.strerror  # a number in brackets helps nobody
         else:
             yield str(error) or type(error).__name__
 

@@ -72,11 +72,11 @@ async def _greeting(process: asyncio.subprocess.Process, log: int) -> Child:
     try:
         async with asyncio.timeout(_START_SECONDS):
             async for line in process.stdout:
-                words = line.decode().split()
-                if words and words[0] == "kubeconfig:":
-                    return Child(Path(words[1]), engine)
-                if words and words[0] == "engine:":
-                    engine = words[1]
+                word, _, rest = line.decode().partition(":")
+                if word == "kubeconfig":
+                    return Child(Path(rest.strip()), engine)
+                if word == "engine":
+                    engine = rest.strip()
     except TimeoutError:
         raise ChildError(f"the manager did not start within {_START_SECONDS:.0f} s\n{_tail(log)}") from None
     raise ChildError(f"the manager ended with exit code {await process.wait()}\n{_tail(log)}")

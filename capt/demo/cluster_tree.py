@@ -94,8 +94,7 @@ def _group(group: CaptMachine) -> str:
 
 
 def _row(depth: int, kind: str, obj: Any, detail: str) -> Row:
-    deleting = obj.metadata.deletion_timestamp is not None
-    state = state_of(deleting, obj.status.conditions)
+    state = state_of(obj.metadata, obj.status.conditions)
     condition = find_condition(obj.status.conditions, "Ready")
     if state != "Ready":
         detail = condition.message.splitlines()[0] if condition and condition.message else ""
@@ -112,5 +111,5 @@ def _workspace_rows(tree: ClusterTree, owner: Any) -> list[Row]:
 
 
 def _workspace_row(workspace: Workspace) -> Row:
-    state = state_of(workspace.metadata.deletion_timestamp is not None, workspace.status.conditions)
+    state = state_of(workspace.metadata, workspace.status.conditions)
     return Row(2, "workspace", workspace.metadata.name, state, "")

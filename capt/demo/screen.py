@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,7 +14,9 @@ from rich.text import Text
 
 from capt.demo.tree import Row
 
-_COLOURS = {"Ready": "green", "Deleting": "yellow", "New": "dim"}
+_COLOURS = {"Ready": "green", "Deleting": "yellow", "New": "dim", "Changed": "dim"}
+_HEADINGS = ("", "state", "what it is, or waits for")
+_GAP = 2
 
 
 class Screen(Protocol):
@@ -31,9 +33,9 @@ class Screen(Protocol):
 def screen() -> Iterator[Screen]:
     """Return the right screen for standard output."""
     console = Console(highlight=False, soft_wrap=True)
-    if console.is_terminal:
-        with _LiveTable(console) as table:
-            yield table
+    if console.is_terminal and not console.is_dumb_terminal:
+        with _LiveTable(console) as live:
+            yield live
     else:
         yield _Lines(console)
 
@@ -52,19 +54,45 @@ class _LiveTable:
         self._live.__exit__(kind, error, trace)
 
     def say(self, sentence: str) -> None:
-        self._live.console.print(sentence)
+        self._live.console.print(sentence, markup=False)
 
     def show(self, lines: list[Row]) -> None:
-        table = Table(box=None, pad_edge=False)
-        for heading, least in (("", 40), ("state", 20), ("what it is, or waits for", 20)):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
-        for row in lines:
-            table.add_row(
-                Text(f"{'  ' * row.depth}{row.kind} {row.name}"),
-                Text(row.state, style=_COLOURS.get(row.state, "cyan")),
-                Text(row.detail),
-            )
-        self._live.update(table, refresh=True)
+        self._live.update(table(lines, self._live.console.width), refresh=True)
+
+
+def table(lines: Sequence[Row], width: int) -> Table:
+    """Lay rows out in a table for a terminal of `width` columns.
+
+    States are never shortened. Names have three fifths of the rest, or what details leave them, and are shortened in
+    the middle: their ends tell them apart.
+    """
+    # without lines the headings alone
+    state = max(len(text) for text in (_HEADINGS[1], *(row.state for row in lines)))
+    details = max(len(text) for text in (_HEADINGS[2], *(row.detail for row in lines)))
+    names = max((len(_label(row, row.name)) for row in lines), default=1)
+    rest = max(width - state - 2 * _GAP, 2)
+    name = min(names, max(rest * 3 // 5, rest - details))
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP // 2))
+    for heading, columns in zip(_HEADINGS, (name, state, rest - name), strict=True):
+        grid.add_column(heading, no_wrap=True, overflow="ellipsis", width=columns)
+    for row in lines:
+        grid.add_row(
+            Text(_label(row, _shortened(row.name, name - len(_label(row, ""))))),
+            Text(row.state, style=_COLOURS.get(row.state, "cyan")),
+            Text(row.detail),
+        )
+    return grid
+
+
+def _label(row: Row, name: str) -> str:
+    return f"{'  ' * row.depth}{row.kind} {name}"
+
+
+def _shortened(text: str, columns: int) -> str:
+    if len(text) <= columns or columns < 3:
+        return text
+    tail = columns // 2
+    return f"{text[: columns - 1 - tail]}…{text[-tail:]}"
 
 
 class _Lines:

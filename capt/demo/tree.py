@@ -10,6 +10,7 @@ from capt.api import (
     CaptMachineDeployment,
     CaptMachineSet,
     Condition,
+    ObjectMeta,
     Workspace,
     WorkspaceCondition,
 )
@@ -70,7 +71,7 @@ def rows(tree: Tree) -> list[Row]:
                 0,
                 "deployment",
                 deployment.metadata.name,
-                state_of(deployment.metadata.deletion_timestamp is not None, status.conditions),
+                state_of(deployment.metadata, status.conditions),
                 f"{status.available_replicas or 0} of {deployment.spec.replicas} available, "
                 f"{status.updated_replicas or 0} up to date",
             )
@@ -89,21 +90,20 @@ def _set_row(machine_set: CaptMachineSet) -> Row:
         1,
         "set",
         machine_set.metadata.name,
-        state_of(machine_set.metadata.deletion_timestamp is not None, status.conditions),
+        state_of(machine_set.metadata, status.conditions),
         f"{status.ready_replicas or 0} of {machine_set.spec.replicas} ready, {machine_set.spec.template.spec.instance_type}",
     )
 
 
 def _machine_rows(machine: CaptMachine, workspaces: Sequence[Workspace]) -> list[Row]:
     status = machine.status
-    deleting = machine.metadata.deletion_timestamp is not None
     ready = find_condition(status.conditions, "Ready")
     detail = (
         f"{status.instance_id}, {status.private_ip}"
         if is_true(status.conditions, "Ready")
         else _message(ready)
     )
-    lines = [Row(2, "machine", machine.metadata.name, state_of(deleting, status.conditions), detail)]
+    lines = [Row(2, "machine", machine.metadata.name, state_of(machine.metadata, status.conditions), detail)]
     for workspace in workspaces:
         if workspace.metadata.name == status.workspace_name:
             synced = find_condition(workspace.status.conditions, "Synced")
@@ -112,7 +112,7 @@ def _machine_rows(machine: CaptMachine, workspaces: Sequence[Workspace]) -> list
                     3,
                     "workspace",
                     workspace.metadata.name,
-                    state_of(workspace.metadata.deletion_timestamp is not None, workspace.status.conditions),
+                    state_of(workspace.metadata, workspace.status.conditions),
                     _message(synced) if synced and synced.status == "False" else "",
                 )
             )
@@ -124,14 +124,17 @@ def _owned(machine: CaptMachine, machine_set: CaptMachineSet) -> bool:
     return owner is not None and owner.uid == machine_set.metadata.uid
 
 
-def state_of(deleting: bool, conditions: Sequence[Condition | WorkspaceCondition]) -> str:
-    """Return the state of an object in one word: Deleting, New, Ready, or why it is not."""
-    if deleting:
+def state_of(metadata: ObjectMeta, conditions: Sequence[Condition | WorkspaceCondition]) -> str:
+    """Return the state of an object in one word: Deleting, New, Changed (and not looked at since), Ready, or why not."""
+    if metadata.deletion_timestamp is not None:
         return "Deleting"
     ready = find_condition(conditions, "Ready")
     if ready is None:
         return "New"
-    return "Ready" if ready.status == "True" else ready.reason or "NotReady"
+    if ready.status != "True":
+        return ready.reason or "NotReady"
+    seen, generation = ready.observed_generation, metadata.generation
+    return "Ready" if seen is None or generation is None or seen >= generation else "Changed"
 
 
 def _message(condition: Condition | WorkspaceCondition | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import copy
 import gc
 import importlib
@@ -234,6 +235,10 @@ def _check(kubeconfig: Mapping[str, Any], context: str, source: str) -> tuple[st
     server = _named(kubeconfig, "clusters", found.get("cluster"), source).get("cluster") or {}
     if not server.get("server"):
         raise ConfigError(f"{source} has no server for cluster {found.get('cluster')!r}")
+    if not str(server["server"]).startswith(("https://", "http://")):
+        raise ConfigError(
+            f"{source}: server {server['server']!r} of cluster {found.get('cluster')!r} begins with neither https:// nor http://"
+        )
     if found.get("user") or str(server["server"]).startswith("https"):
         _named(kubeconfig, "users", found.get("user"), source)
     return name, found.get("namespace") or "default"
@@ -257,6 +262,8 @@ async def _import_library() -> None:
     gc.disable()
     try:
         await asyncio.to_thread(importlib.import_module, _LIBRARY)
+        # and what was imported stays: it need not be looked through again and again, a tenth of a second each time
+        gc.freeze()
     finally:
         if collects:
             gc.enable()
@@ -320,11 +327,19 @@ def _loader(kubeconfig: Any, context: str, persist: Callable[[], object]) -> Any
             if node is None:
                 return None
             if data := node.safe_get(f"{name}-data"):
-                return base64.b64decode(data)
+                return _decoded(f"{name}-data", str(data))
             file = node.safe_get(name)
             return Path(self._get_base_path(node.path), file) if file else None
 
     return Loader(kubeconfig, context, config_base_path=None)
+
+
+def _decoded(name: str, data: str) -> bytes:
+    try:
+        # unchecked, a damaged authority would decode to none at all, and every public one would do
+        return base64.b64decode("".join(data.split()), validate=True)
+    except binascii.Error as error:
+        raise ConfigError(f"{name} is no base64: {error}") from error
 
 
 def _expiry(loader: Any) -> datetime | None:

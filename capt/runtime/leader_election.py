@@ -271,9 +271,9 @@ class LeaderElector:
                 return False
             try:
                 await self._write(decision, known.record)
-            except (Conflict, AlreadyExists, NotFound):
-                if not renewing:
-                    return False  # somebody was faster
+            except (Conflict, AlreadyExists, NotFound) as error:
+                if not renewing and not (isinstance(error, NotFound) and decision is Decision.CREATE):
+                    return False  # somebody was faster; but a namespace that is missing is nobody
                 if looked:
                     raise  # again, without a pause, would be as many requests as the server answers
                 known = None

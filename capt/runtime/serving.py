@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -77,7 +78,9 @@ async def serve(
         try:
             await site.start()
         except OSError as error:
-            reason = error.strerror or str(error)
+            # asyncio's own text repeats the address; numbers below zero are getaddrinfo's
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
             raise OSError(error.errno, f"cannot listen on {address}: {reason}") from error
         host, port = runner.addresses[0][:2]
         yield str(BindAddress(host, port))

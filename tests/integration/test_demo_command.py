@@ -17,6 +17,8 @@ from capt.runtime import SystemClock
 
 pytestmark = pytest.mark.embedded
 
+_SECONDS = 120.0  # it never decides but where a test fails
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 async def test_an_interrupted_demo_takes_its_manager_along(tmp_path, number):
@@ -36,12 +38,14 @@ async def test_an_interrupted_demo_takes_its_manager_along(tmp_path, number):
 
 async def test_a_killed_demo_takes_its_manager_along(tmp_path):
     """Whoever kills the demo so that it can say nothing any more is not left with its manager."""
-    async with running_demo(tmp_path) as demo:
-        (folder,) = tmp_path.glob("capt-*")
+    spacious = tmp_path / "with a space"
+    spacious.mkdir()
+    async with running_demo(spacious) as demo:
+        (folder,) = spacious.glob("capt-*")
         with (folder / "lock").open() as lock:
             assert is_held(lock)
             demo.kill()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(_SECONDS):
                 while is_held(lock):
                     await SystemClock().sleep(0.05)
 
@@ -66,7 +70,7 @@ async def running_demo(folder: Path) -> AsyncIterator[asyncio.subprocess.Process
     )
     try:
         assert demo.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_SECONDS):
             async for line in demo.stdout:
                 if line.startswith(b"it runs;"):
                     break

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -109,3 +110,21 @@ def test_the_installed_wheel_is_enough_for_the_demo(built: Path, tmp_path: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a simulation" in done.stdout
     assert "left: 0 captmachinedeployments" in done.stdout
+    assert [line for line in readme_transcript() if comparable(line) not in comparable(done.stdout)] == []
+
+
+def readme_transcript() -> list[str]:
+    """The sentences of the run that the README shows, without the table."""
+    (shown,) = re.findall(
+        r"^```text\n(starting.*?)^```$",
+        (project.ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return [line for line in shown.splitlines() if "  " not in line]
+
+
+def comparable(text: str) -> str:
+    """The text without what differs from run to run."""
+    for changing in (r"\bi-[0-9a-f]{17}\b", r"(?<=done in )\d+", r"(?<=reconciled by ).*"):
+        text = re.sub(changing, "*", text)
+    return text

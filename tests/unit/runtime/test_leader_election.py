@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from capt.runtime.errors import Conflict, ConnectionFailed
+from capt.runtime.errors import Conflict, ConnectionFailed, NotFound
 from capt.runtime.fence import FencedTransport, LeadershipLostError
 from capt.runtime.leader_election import (
     JITTER,
@@ -143,6 +143,23 @@ class TestProtocol:
         assert work.running
         stop.set()
         await task
+
+    async def test_a_namespace_that_is_missing_is_said(self):
+        """A Lease that cannot be created because its namespace is not there is a warning at each try, not silence."""
+        clock, api, stop = FakeClock(), MemoryApi(), asyncio.Event()
+
+        def refuse(method, _path):
+            if method == "POST":
+                raise NotFound('namespaces "ns" not found', status=404)
+
+        api.before = refuse
+        with structlog.testing.capture_logs() as logs:
+            task = asyncio.create_task(elector(api, clock).run(Work(stop), stop))
+            await settle()
+            stop.set()
+            await task
+        (said,) = [entry for entry in logs if entry["event"] == "cannot get at the lease"]
+        assert 'namespaces "ns" not found' in said["error"]
 
     async def test_the_lease_is_one_that_client_go_understands(self):
         """Whole seconds, micro-time, holder identity."""

@@ -42,7 +42,7 @@ class TestBindAddress:
         """The error says which address, since a manager has two."""
         async with serve(metrics_app(Metrics()), LOCAL) as address:
             taken = parse_bind_address(address)
-            with pytest.raises(OSError, match=f"cannot listen on {address}"):
+            with pytest.raises(OSError, match=f"cannot listen on {address}: Address already in use$"):
                 async with serve(metrics_app(Metrics()), taken):
                     pass
 
