@@ -44,7 +44,7 @@ def add_to(
         workspace_template_apply,
     )
     from capt.controllers.cluster_gate import gated
-    from capt.controllers.kinds import OWNERS
+    from capt.controllers.kinds import CLUSTER, CLUSTER_V1BETA1, OWNERS
     from capt.controllers.watch_filter import WatchFilter
 
     makers: dict[str, Callable[[], Controller]] = {
@@ -60,6 +60,7 @@ def add_to(
     }
     if unknown := enabled - makers.keys():
         raise ValueError(f"no such controller: {', '.join(sorted(unknown))}")
+    manager.informers.prefer(CLUSTER, over=CLUSTER_V1BETA1)
     made = [make() for name, make in makers.items() if name in enabled]
     made = [
         controller

@@ -56,6 +56,7 @@ class Informers:
         self._namespace = namespace
         self._informers: dict[Resource, dict[Scope, Informer]] = {}
         self._indexes: dict[Resource, dict[str, IndexFunction]] = {}
+        self._preferred: dict[Resource, Resource] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,6 +92,18 @@ class Informers:
         functions[name] = function
         for informer in self.of(kind.resource):
             informer.store.add_index(name, function)
+
+    def prefer(self, kind: Kind[Any], *, over: Kind[Any]) -> None:
+        """Declare that two kinds are versions of the same objects, before the second is watched.
+
+        While the first is watched and served, the second counts as not served: it is neither listed nor watched. So
+        nothing is held twice, and no conversion webhook is needed for a version that nobody reads.
+
+        Args:
+            kind: the version that is used where it is served.
+            over: the version for where it is not; watch it as optional, and after the other.
+        """
+        self._preferred[over.resource] = kind.resource
 
     def store(self, kind: Kind[Any], namespace: str = "") -> Store:
         """Return what is cached of a kind, as it is: nothing is waited for.
@@ -167,8 +180,20 @@ class Informers:
     def _make(self, resource: Resource, scope: Scope) -> Informer:
         # the namespace of all informers goes without saying
         told = replace(scope, namespace="") if scope.namespace == self._namespace else scope
-        name = f"{resource}?{told}" if str(told) else str(resource)
-        informer = Informer(self._transport, resource, self._clock, self._metrics, scope, name=name)
+        preferred = self._preferred.get(resource)
+        # versions of one kind are told apart as kubectl does it
+        plain = (
+            str(resource) if preferred is None else f"{resource.plural}.{resource.version}.{resource.group}"
+        )
+        informer = Informer(
+            self._transport,
+            resource,
+            self._clock,
+            self._metrics,
+            scope,
+            name=f"{plain}?{told}" if str(told) else plain,
+            preferred=lambda: next(iter(self.of(preferred)), None) if preferred is not None else None,
+        )
         for index, function in self._indexes.get(resource, {}).items():
             informer.store.add_index(index, function)
         if self._tasks is not None:
@@ -192,6 +217,8 @@ class Informers:
         """
         where = namespace if resource.namespaced else ""
         every = self.of(resource)
+        if len(every) == 1 and every[0].scope.namespace == self._namespace:
+            return every  # as it nearly always is
         # outside of the namespace that limits all informers there is nothing; outside of a watch's own, nobody knows
         informers = [each for each in every if not where or each.scope.namespace in {"", where}] or [
             each for each in every if each.scope.namespace == self._namespace

@@ -71,7 +71,18 @@ class InformerStatistics:
 
 
 class Informer:
-    """The cache of one resource in one scope. Made, started and stopped by :class:`Informers`."""
+    """The cache of one resource in one scope. Made, started and stopped by :class:`Informers`.
+
+    Args:
+        transport: the way to the API server.
+        resource: what is listed and watched.
+        clock: measures and waits.
+        metrics: where it reports.
+        scope: which objects, and how much of each.
+        name: its name in logs and metrics.
+        preferred: returns the informer of another version of the same objects; while that one is synced, this one
+            counts as missing, and asks the API server for nothing. ``None`` while nobody watches the other version.
+    """
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class Informer:
         scope: Scope,
         *,
         name: str,
+        preferred: Callable[[], Informer | None] = lambda: None,
     ) -> None:
         self.resource = resource
         self.scope = scope
@@ -100,7 +112,8 @@ class Informer:
         self._wait_seconds = metrics.cache_read_wait(str(resource))
         self._wait_timeouts = metrics.cache_read_timeouts(str(resource))
         self._waiters: list[asyncio.Future[None]] = []
-        self._reflector = Reflector(transport, resource, self, clock, scope)
+        self._transport = transport
+        self._preferred = preferred
         self._metrics.objects.set_function(lambda: len(self.store))
         self._metrics.bytes.set_function(lambda: self.store.size)
         self._metrics.resource_version.set_function(lambda: self.store.resource_version)
@@ -109,8 +122,8 @@ class Informer:
 
     @property
     def missing(self) -> bool:
-        """Whether the API server does not serve the kind."""
-        return self._state.missing
+        """Whether the API server does not serve the kind, or another version of it is preferred and served."""
+        return self._state.missing or self._outdone
 
     @property
     def required(self) -> bool:
@@ -134,9 +147,42 @@ class Informer:
             phase=self._state.phase,
         )
 
+    @property
+    def _outdone(self) -> bool:
+        preferred = self._preferred()
+        return preferred is not None and preferred.synced
+
     async def run(self) -> None:
-        """List and watch until cancelled."""
-        await self._reflector.run()
+        """List and watch until cancelled, whenever no preferred version is served."""
+        while True:
+            if (preferred := self._preferred()) is None:
+                await self._reflect()
+            elif preferred.missing:
+                await self._reflect_until_outdone(preferred)
+            else:
+                await self._stand_back(preferred)
+
+    async def _reflect(self) -> None:
+        await Reflector(self._transport, self.resource, self, self._clock, self.scope).run()
+
+    async def _reflect_until_outdone(self, preferred: Informer) -> None:
+        async with asyncio.TaskGroup() as group:
+            reflecting = group.create_task(self._reflect(), name=f"reflector {self.name}")
+            while not preferred.synced and preferred is self._preferred():
+                await preferred.changed()
+            reflecting.cancel()
+
+    async def _stand_back(self, preferred: Informer) -> None:
+        """Hold nothing while the preferred version is served, and begin nothing while nobody knows whether it is."""
+        self._state = State()
+        while not preferred.missing and preferred is self._preferred():
+            if preferred.synced and self.synced:
+                _log.info("a preferred version is served now, this one is let go", resource=self.name)
+                await self.replace(self.store.draft(), 0, "missing")
+                self.synced = False
+            self.problem = "" if preferred.synced else preferred.problem
+            self.notify()
+            await preferred.changed()
 
     def attach(
         self,
