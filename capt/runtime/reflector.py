@@ -94,6 +94,7 @@ class Reflector:
             {"fieldSelector": scope.fields} if scope.fields else {}
         )
         self._scope = scope
+        self._shaping = not scope.whole
         self._state = State()
 
     async def run(self) -> None:
@@ -165,7 +166,7 @@ class Reflector:
             for number, item in enumerate(page.items, start=1):
                 try:
                     obj = parse_object(item, self._resource)
-                    draft.put(obj if self._scope.whole else self._scope.shaped(obj))
+                    draft.put(self._scope.shaped(obj) if self._shaping else obj)
                 except UndecodableError as error:
                     self._sink.skip(error)
                 if number % PAGE == 0:
@@ -214,7 +215,7 @@ class Reflector:
     def _decode(self, line: bytes) -> Upsert | Delete | Bookmark | None:
         try:
             event = parse_event(line, self._resource)
-            if not self._scope.whole and isinstance(event, Upsert):
+            if self._shaping and isinstance(event, Upsert):
                 event = Upsert(event.type, self._scope.shaped(event.object))
         except UndecodableError as error:
             self._sink.skip(error)

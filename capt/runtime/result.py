@@ -7,8 +7,10 @@ those can be written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from capt.runtime.resource import Key
 
@@ -41,8 +43,7 @@ Result = Done | After
 """How a reconcile that did not raise ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One object to reconcile. It carries no object: what is true now is read when it is needed.
 
     controller-runtime's ``reconcile.Request``, with reasons.
@@ -57,7 +58,7 @@ class Request:
 
     namespace: str
     name: str
-    reasons: frozenset[str] = field(default_factory=frozenset)
+    reasons: frozenset[str] = frozenset()
 
     @property
     def key(self) -> Key:

@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from capt.runtime.clock import Clock, Timer
 from capt.runtime.metrics import QueueMetrics
 
@@ -46,8 +48,7 @@ STARVATION_SHARE: Final = 4
 """While a key starves, one hand-out in so many goes to the key that waits longest in the lower classes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item(Generic[K]):
+class Item(Struct, Generic[K], frozen=True):
     """One key, handed to a worker.
 
     Attributes:
