@@ -85,6 +85,8 @@ class _Exchange:
     async def object(self, options: WriteOptions) -> dict[str, Any]:
         """The object in the body."""
         body = await self.body(options)
+        if body is None and not self.resource.custom:
+            body = {}
         if not isinstance(body, dict):
             raise errors.bad_request(f"the body of the request is no {self.resource.kind}")
         return body

@@ -7,17 +7,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import yaml
 
 from capt.embedded.assets import load_yaml
 from capt.embedded.errors import bad_request, unsupported_media_type
+from capt.embedded.formats import parse_integer
 from capt.embedded.protobuf import decode_protobuf
 from capt.embedded.schema import Schema
 
 _JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
-_Repeats = dict[
-    int, tuple[dict[str, Any], list[str]]
-]  # by the object's id, which the object itself keeps its own
+# by the object's id, which the object itself keeps its own
+_Repeats = dict[int, tuple[dict[str, Any], list[str]]]
 
 
 def decode_body(raw: bytes, content_type: str, schema: Schema) -> tuple[Any, list[str]]:
@@ -31,17 +32,20 @@ def decode_body(raw: bytes, content_type: str, schema: Schema) -> tuple[Any, lis
     media_type = content_type.partition(";")[0].strip()
     try:
         if media_type in ("", _JSON) or media_type.endswith("+json"):
-            return _decode_json(raw)
+            return _decode_json(raw.decode(errors="replace"))
         if media_type == _YAML:
-            return load_yaml(raw), []
+            return _decode_json(msgspec.json.encode(load_yaml(raw)).decode())
         if media_type == _PROTOBUF:
             return decode_protobuf(raw, schema), []
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"error decoding the request body: {error}") from error
     raise unsupported_media_type([_JSON, _YAML, _PROTOBUF])
 
 
-def _decode_json(raw: bytes) -> tuple[Any, list[str]]:
+def _decode_json(text: str) -> tuple[Any, list[str]]:
+    if "\\ud" in text.lower():  # as in Go, half a surrogate pair becomes a replacement character
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     repeats: _Repeats = {}
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -51,15 +55,25 @@ def _decode_json(raw: bytes) -> tuple[Any, list[str]]:
             repeats[id(built)] = (built, [name for name in built if names.count(name) > 1])
         return built
 
-    value = json.loads(raw, object_pairs_hook=build, parse_float=_number, parse_constant=_number)
+    value = json.loads(
+        text, object_pairs_hook=build, parse_int=_integer, parse_float=_number, parse_constant=_number
+    )
     return value, list(_repeated_paths(value, repeats)) if repeats else []
+
+
+def _integer(text: str) -> float:
+    try:
+        return parse_integer(text)
+    except ValueError:  # as Go has it, a double if 64 bits do not hold it
+        return _number(text)
 
 
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text} is no JSON number")
-    return int(value) if value.is_integer() else value  # 2.0 is stored as 2, as Go writes it
+    whole = value.is_integer() and -(2**63) <= value < 2**63
+    return int(value) if whole else value  # 2.0 is stored as 2, as Go writes it
 
 
 def _repeated_paths(value: Any, repeats: _Repeats, path: str = "") -> Iterator[str]:

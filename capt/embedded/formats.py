@@ -11,13 +11,30 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-_DURATION = re.compile(r"[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)")  # as Go prints it: 1h30m, -1.5s
+_DURATION = re.compile(  # as Go prints it (1h30m, -1.5s), and any text with a number and a unit in it (2 weeks)
+    r"[-+]?0|.*\d\s*(ns|us|µs|ms|[smhdw]|hr|wk|(nano|micro|milli|sec|min|hour|day|week)[a-z]*)(?![a-zµ]).*",
+    re.IGNORECASE,
+)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 _HOSTNAME = re.compile(r"(?=.{1,255}$)[a-zA-Z0-9]([-a-zA-Z0-9]{0,62})(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,62}))*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+
+
+def parse_integer(text: str, *, signed: bool = True) -> int:
+    """A whole number of 64 bits.
+
+    Raises:
+        ValueError: It is none; the text is that of Go's strconv.
+    """
+    valid = re.fullmatch(r"[-+]?[0-9]+" if signed else r"[0-9]+", text)
+    bits = 63 if signed else 64
+    if valid and len(text) <= 20 and -(1 << bits) <= (value := int(text)) < 1 << bits:
+        return value
+    problem = "value out of range" if valid else "invalid syntax"
+    raise ValueError(f'strconv.Parse{"Int" if signed else "Uint"}: parsing "{text}": {problem}')
 
 
 def parse_time(text: str) -> dt.datetime:

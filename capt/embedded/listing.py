@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +119,6 @@ def _read_token(token: str) -> tuple[int, Key]:
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         revision, namespace, name = msgspec.json.decode(raw, type=tuple[int, str, str])
-    except (binascii.Error, msgspec.DecodeError) as error:
+    except ValueError as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     return revision, Key(namespace, name)

@@ -9,6 +9,7 @@ from typing import Any
 from capt.embedded.errors import StatusError, bad_request
 from capt.embedded.resource import Resource
 from capt.embedded.schema import Schema
+from capt.embedded.validation import same
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -149,7 +150,7 @@ def _operate(target: Any, operation: dict[str, Any]) -> Any:
                 _at(target, source[:-1]).pop(_step(_at(target, source[:-1]), source[-1]))
             return _put(target, path, value if action == "move" else copy.deepcopy(value), insert=True)
         case "test":
-            if _at(target, path) != operation["value"]:
+            if not same(_at(target, path), operation["value"]):
                 raise ValueError(f"testing value {operation['path']} failed")
         case other:
             raise ValueError(f"unexpected kind: {other}")

@@ -17,6 +17,7 @@ from capt.embedded.errors import (
     not_supported,
     unprocessable,
 )
+from capt.embedded.formats import parse_integer
 
 _RESOURCE_PATH = re.compile(
     r"/+(?:api|apis/+(?P<group>[^/]+))/+(?P<version>[^/]+)"
@@ -130,26 +131,28 @@ class ListOptions:
             StatusError: 400 or 422 for values and combinations that the API refuses.
         """
         get = query.get
-        version = get("resourceVersion", "")
-        if version and not version.isdigit():
-            text = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-            text = f'resourceVersion: Invalid value: "{version}": {text}'
-            raise StatusError(500, "", text) if watch else bad_request(f"invalid resource version: {text}")
-        initial = get("sendInitialEvents")
-        numbers = {name: get(name) or "0" for name in ("limit", "timeoutSeconds")}
-        for number in numbers.values():
-            if not number.removeprefix("-").isdigit():
-                raise bad_request(f'strconv.ParseInt: parsing "{number}": invalid syntax')
+        version, initial = get("resourceVersion", ""), get("sendInitialEvents")
+        try:
+            limit, timeout = (parse_integer(get(name, "0")) for name in ("limit", "timeoutSeconds"))
+        except ValueError as error:
+            raise bad_request(str(error)) from error
+        try:
+            revision = parse_integer(version, signed=False) if version else None
+        except ValueError as error:
+            text = f'resourceVersion: Invalid value: "{version}": {error}'
+            raise (
+                StatusError(500, "", text) if watch else bad_request(f"invalid resource version: {text}")
+            ) from error
         options = cls(
             label_selector=get("labelSelector", ""),
             field_selector=get("fieldSelector", ""),
-            revision=int(version) if version else None,
+            revision=revision,
             match=get("resourceVersionMatch", ""),
-            limit=max(int(numbers["limit"]), 0),
+            limit=max(limit, 0),
             continue_token=get("continue", ""),
             bookmarks=is_true(get("allowWatchBookmarks", "false")),
             initial_events=None if initial is None else is_true(initial),
-            timeout=float(numbers["timeoutSeconds"]) or None,
+            timeout=timeout or None,
         )
         if errors := options.errors_of_watch() if watch else options.errors_of_list():
             raise _refused("ListOptions", *errors)

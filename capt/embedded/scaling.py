@@ -79,5 +79,6 @@ def scale_errors(scale: Scale, content: dict[str, Any]) -> Iterator[FieldError]:
             if value < 0:
                 yield invalid(field, value, "should be a non-negative integer")
         elif value is not None:
-            text = f"{field} accessor error: {value} is of the type {_GO_TYPES[type(value)]}, expected int64"
+            shown = str(value).lower() if isinstance(value, bool) else value
+            text = f"{field} accessor error: {shown} is of the type {_GO_TYPES[type(value)]}, expected int64"
             yield invalid(field, 0, text)

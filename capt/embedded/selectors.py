@@ -6,7 +6,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from capt.embedded.errors import StatusError, bad_request
+from capt.embedded.errors import StatusError, bad_request, go_quote
+from capt.embedded.formats import parse_integer
 from capt.embedded.metadata import label_value_problems, qualified_name_problems
 
 LabelPredicate = Callable[[Mapping[str, str]], bool]
@@ -46,8 +47,8 @@ def _requirement(tokens: deque[tuple[str, bool]]) -> LabelPredicate:
     if absent := tokens[0][0] == "!":
         tokens.popleft()
     key = _word(tokens)
-    for problem in qualified_name_problems(key):
-        raise _unparsed(f'<nil>: Invalid value: "{key}": {problem}')
+    if problems := list(qualified_name_problems(key)):
+        raise _unparsed(f"<nil>: Invalid value: {go_quote(key)}: {'; '.join(problems)}")
     if absent:
         return lambda labels: key not in labels
     if tokens[0][0] in ("", ","):
@@ -56,11 +57,14 @@ def _requirement(tokens: deque[tuple[str, bool]]) -> LabelPredicate:
     if operator not in _OPERATORS:
         raise _unparsed(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
     values = _set(tokens) if operator in ("in", "notin") else [_value(tokens)]
-    if operator in ("<", ">"):
-        return _comparison(key, operator, values[0])
+    if operator in ("<", ">") and _integer(values[0]) is None:
+        problem = "for 'Gt', 'Lt' operators, the value must be an integer"
+        raise _unparsed(f"values[0]: Invalid value: {go_quote(values[0])}: {problem}")
     for index, value in enumerate(sorted(values)):
         for problem in label_value_problems(value):
-            raise _unparsed(f'values[{index}][{key}]: Invalid value: "{value}": {problem}')
+            raise _unparsed(f"values[{index}][{key}]: Invalid value: {go_quote(value)}: {problem}")
+    if operator in ("<", ">"):
+        return _comparison(key, operator, int(values[0]))
     wanted, inside = frozenset(values), operator in ("in", "=", "==")
     return lambda labels: (labels.get(key) in wanted) is inside
 
@@ -94,12 +98,19 @@ def _unparsed(problem: str) -> StatusError:
     return bad_request(f"unable to parse requirement: {problem}")
 
 
-def _comparison(key: str, operator: str, bound: str) -> LabelPredicate:
-    if not re.fullmatch(r"[-+]?\d+", bound):
-        why = "for 'Gt', 'Lt' operators, the value must be an integer"
-        raise _unparsed(f'values[0]: Invalid value: "{bound}": {why}')
-    limit, sign = int(bound), 1 if operator == ">" else -1
-    return lambda labels: labels.get(key, "").isdigit() and (int(labels[key]) - limit) * sign > 0
+def _comparison(key: str, operator: str, bound: int) -> LabelPredicate:
+    def holds(labels: Mapping[str, str]) -> bool:
+        value = _integer(labels.get(key, ""))
+        return value is not None and (value > bound if operator == ">" else value < bound)
+
+    return holds
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return parse_integer(text)
+    except ValueError:
+        return None
 
 
 def field_selector(text: str, allowed: Iterable[str], *, custom: bool) -> list[tuple[str, bool, str]]:
@@ -110,14 +121,27 @@ def field_selector(text: str, allowed: Iterable[str], *, custom: bool) -> list[t
     """
     terms = []
     known = ("metadata.name", "metadata.namespace", *(own := tuple(allowed)))
-    for term in filter(None, (part.strip() for part in text.split(","))):
-        found = re.fullmatch(r"([^=!]+?)\s*(!=|==|=)\s*(.*)", term)
+    for term in re.findall(r"(?:\\.|[^,\\]|\\$)+", text):
+        found = re.fullmatch(r"(.*?)(!=|==|=)(.*)", term, re.DOTALL)
         if not found:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
+        value = _unescaped(found[3])
         if found[1] not in known:
             if custom or own:
                 raise bad_request(f"field label not supported: {found[1]}")
             names = ", ".join(f'"{name}"' for name in known)
             raise bad_request(f'"{found[1]}" is not a known field selector: only {names}')
-        terms.append((found[1], found[2] != "!=", found[3]))
+        terms.append((found[1], found[2] != "!=", value))
     return terms
+
+
+def _unescaped(value: str) -> str:
+    plain = re.match(r"(?:[^\\=]|\\[\\,=])*", value)
+    if rest := value[plain.end() if plain else 0 :]:
+        problem = (
+            f"unescaped character in value: {ord('=')}"
+            if rest[0] == "="
+            else f"invalid escape sequence: {rest[:2]}"
+        )
+        raise bad_request(f"invalid field selector: {problem}")
+    return re.sub(r"\\(.)", r"\1", value)

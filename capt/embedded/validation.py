@@ -11,6 +11,8 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from capt.embedded.cel import CelError
 from capt.embedded.errors import (
     OMIT,
@@ -29,6 +31,7 @@ ABSENT: Any = object()  # no value before: a creation, or a place that cannot be
 _BLOCKING = frozenset(
     f"FieldValue{reason}" for reason in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid")
 )
+_ENCODER = msgspec.json.Encoder(order="sorted")
 _INTEGER_BITS = {"int32": 31, "int64": 63}
 _TYPE_NAMES = {
     type(None): "null",
@@ -43,6 +46,11 @@ _RULES_SKIPPED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
     " validation"
 )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON; to Python alone, true is 1."""
+    return one is other or (one == other and _ENCODER.encode(one) == _ENCODER.encode(other))
 
 
 def validate(schema: Schema, value: Any, old: Any = ABSENT) -> list[FieldError]:
@@ -76,7 +84,7 @@ def type_name(value: Any) -> str:
 
 
 def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
-    if old is not ABSENT and value == old:
+    if old is not ABSENT and same(value, old):
         return
     actual = type_name(value)
     wanted = ("integer", "string") if schema.int_or_string else (schema.type,) if schema.type else ()
@@ -219,7 +227,7 @@ def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[F
 
 def _broken_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[FieldError]:
     compared = old is not ABSENT and old is not None
-    unchanged = compared and value == old
+    unchanged = compared and same(value, old)
     seen, seen_before = schema.cel_value(value), [schema.cel_value(old)] if compared else []
     for rule in schema.rules:
         if unchanged if not rule.is_transition else not (compared or rule.optional_old_self):

@@ -28,7 +28,7 @@ from capt.embedded.errors import (
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Resource
 from capt.embedded.store import Key, Store, Stored
-from capt.embedded.validation import ABSENT, check_rules, check_structure, type_name
+from capt.embedded.validation import ABSENT, check_rules, check_structure, same, type_name
 
 _GENERATE_TRIES = 8
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
@@ -107,11 +107,11 @@ class Writer:
         meta = new["metadata"]
         resource.prepare(new, old)
         _admit(resource, new, old, found)
-        if new == old:
+        if same(new, old):
             return resource.encode(stored)
         if meta.get("finalizers") != old["metadata"].get("finalizers"):
             options.warnings += metadata.finalizer_warnings(meta)
-        if "generation" in meta and _desired(resource, new) != _desired(resource, old):
+        if "generation" in meta and not same(_desired(resource, new), _desired(resource, old)):
             meta["generation"] += 1
         if "deletionTimestamp" in meta and not meta.get("finalizers") and not _namespace_pending(new):
             if not options.dry_run:
@@ -228,10 +228,15 @@ def _check_place(meta: dict[str, Any], key: Key) -> None:
 
 def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = False) -> None:
     """The body must be of the kind and version that its path serves; built-in kinds may leave both out."""
-    kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
+    kind, api_version = body.get("kind") or "", body.get("apiVersion") or ""
     meta = body.get("metadata")
     name = meta.get("name", "") if isinstance(meta, dict) else ""
     wanted = {"apiVersion": resource.api_version, "kind": resource.kind}
+    if not isinstance(kind, str):
+        problem = (
+            f"json: cannot unmarshal {_go_kind(type_name(kind))} into Go struct field .kind of type string"
+        )
+        raise bad_request(f"couldn't get version/kind; json parse error: {problem}")
     if resource.custom and not kind:
         text = f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
         raise bad_request(f"{text} '{msgspec.json.encode(body).decode()}'")

@@ -50,8 +50,10 @@ def both_servers() -> Iterator[Servers]:
     thread.start()
     try:
         servers, loop, stop = started.result()
-        yield servers
-        loop.call_soon_threadsafe(stop.set)
+        try:
+            yield servers
+        finally:
+            loop.call_soon_threadsafe(stop.set)
     finally:
         thread.join()
 

@@ -61,7 +61,13 @@ SCRIPTS = (
         get(WIDGETS, resourceVersion="0", resourceVersionMatch="Exact"),
         get(WIDGETS, sendInitialEvents="true"),
         get(WIDGETS, timeoutSeconds="x"),
-        get(CONFIG_MAPS, limit="x"),
+        *(get(CONFIG_MAPS, limit=number) for number in ("x", "", "2.5", "1e3", "0x2", "٢", "--1", "9" * 20)),
+        get(CONFIG_MAPS, limit="+2", view=lambda body: body["kind"]),
+        *(get(CONFIG_MAPS, resourceVersion=version) for version in ("-1", "٢", "1.0", "9" * 20)),
+        *(
+            get(CONFIG_MAPS, view=lambda body: (body["code"], body["reason"]), **{"continue": token})
+            for token in ("x", "AAAA", "ü", "é==")
+        ),
         get(CONFIG_MAPS, resourceVersion="abc"),
         get(CONFIG_MAPS, resourceVersionMatch="Odd", resourceVersion="1"),
     ),

@@ -27,7 +27,7 @@ _LABELS: dict[str, dict[str, str]] = {
     "a": {"tier": "front", "env": "prod"},
     "b": {"tier": "back"},
     "c": {"env": "test", "n": "7"},
-    "d": {},
+    "d": {"n": "9" * 20},
     "e": {"tier": ""},
 }
 _SOME = tuple(
@@ -77,6 +77,10 @@ _BAD = (
     "tier=-x",
     "!tier=x",
     "tier=" + "x" * 64,
+    "n>-4",
+    "n>" + "9" * 20,
+    'tier="x"',
+    "a/",
 )
 
 SCRIPTS = (
@@ -94,6 +98,8 @@ SCRIPTS = (
                 "metadata.namespace={ns}",
                 "metadata.name=a,metadata.namespace=x",
                 "metadata.name=nope",
+                "metadata.name=a\\,b",
+                ",metadata.name=a,",
                 "",
             )
         ),
@@ -103,6 +109,16 @@ SCRIPTS = (
         get(CONFIG_MAPS, fieldSelector="data.a=b"),
         get(WIDGETS, fieldSelector="spec.color=red"),
         get(CONFIG_MAPS, fieldSelector="metadata.name"),
+        *(
+            get(CONFIG_MAPS, fieldSelector=text)
+            for text in (
+                "metadata.name=a=b",
+                "metadata.name=a\\",
+                "metadata.name=\\a",
+                "metadata.name = a",
+                "=a",
+            )
+        ),
         get(SECRETS, fieldSelector="metadata.labels=x"),
     ),
     script(
