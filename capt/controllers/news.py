@@ -3,7 +3,8 @@
 Every machine that comes up changes the counts of its set and of its deployment. Told one by one, they cost
 two writes per machine, each of which every watcher gets. So while a fleet is far from its goal, counts are
 told in steps of a quarter of it, and what is smaller after some seconds. Everything else is told at once: a
-condition that turns, a new generation, and the last step, on which rollouts that go one by one hang.
+condition that turns, a new generation, the last step, on which rollouts that go one by one hang, and each
+machine that works no longer: a rollout goes by these counts, and must not take away what only seems to be there.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def is_news(old: _Status, new: _Status, desired: int) -> bool:
     """
     step = desired // _STEPS
     if step <= 1 or _shape(old) != _shape(new):
+        return True
+    if new.ready_replicas < old.ready_replicas or new.available_replicas < old.available_replicas:
         return True
     before, after = _counts(old), _counts(new)
     if max(abs(was - now) for was, now in zip(before, after, strict=True)) >= step:

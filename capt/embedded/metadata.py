@@ -154,11 +154,10 @@ def finalizer_errors(metadata: dict[str, Any]) -> Iterator[FieldError]:
 
 def finalizer_warnings(metadata: dict[str, Any]) -> Iterator[str]:
     """Warnings for finalizers that anyone might use by accident."""
-    advice = (
-        "prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
-    )
     return (
-        f"metadata.finalizers: {go_quote(name)}: {advice}" for _, name in unqualified_finalizers(metadata)
+        f"metadata.finalizers: {go_quote(name)}: prefer a domain-qualified finalizer name"
+        f"{' including a path (/)' if '.' in name else ''} to avoid accidental conflicts with other finalizer writers"
+        for _, name in unqualified_finalizers(metadata)
     )
 
 

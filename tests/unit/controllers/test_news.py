@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from capt.api import CaptMachineDeploymentStatus, CaptMachineSetStatus
 from capt.controllers.news import PATIENCE, Discretion, is_news
 from capt.runtime import Key
@@ -40,6 +42,14 @@ def test_machines_that_come_one_by_one_cost_few_writes():
             told, writes = now, writes + 1
     assert told == set_status(20, 20)
     assert writes <= 7
+
+
+@pytest.mark.parametrize("count", ["readyReplicas", "availableReplicas"])
+def test_a_machine_that_works_no_longer_is_news(count):
+    """A rolling update takes machines away by these counts: they are never told too high for a while."""
+    old = set_status(50, 40)
+    assert is_news(old, set_status(50, 40, **{count: 39}), 50)
+    assert not is_news(old, set_status(50, 40, **{count: 41}), 50)
 
 
 def test_conditions_and_generations_are_news():
