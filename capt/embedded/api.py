@@ -300,7 +300,7 @@ class Api:
                     raise faults.DropConnectionError
                 sent += len(lines)
                 await response.write(b"".join(lines))
-                await watch.pause()
+                await watch.pause(len(self._watches))
             await response.write_eof()
         except ConnectionResetError:
             pass  # the client went away, which is how most watches end

@@ -18,6 +18,11 @@ CREATE TABLE IF NOT EXISTS objects (
 );
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# a row that is there is written over where it stands: half the pages of replacing it
+_PUT = """
+INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET revision = excluded.revision, version = excluded.version, body = excluded.body
+"""
 
 
 class Journal:
@@ -53,9 +58,7 @@ class Journal:
 
     def put(self, revision: int, identity: tuple[str, str, str], version: str, body: bytes) -> None:
         """Store an object; ``identity`` is its resource, namespace and name."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)", (*identity, revision, version, body)
-        )
+        self._db.execute(_PUT, (*identity, revision, version, body))
 
     def remove(self, revision: int, identity: tuple[str, str, str]) -> None:
         """Remove an object, and remember the revision that this makes."""

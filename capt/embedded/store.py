@@ -81,7 +81,7 @@ class Stored:
 class Change:
     """One write: ``old`` is None for a creation, ``new`` for a removal; ``gone`` is ``old`` at the removal's revision.
 
-    ``lines`` shares the encoded event among the watchers while they are told.
+    ``lines`` shares the encoded event among the watchers while they are told, by what they asked for.
     """
 
     revision: int

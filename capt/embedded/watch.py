@@ -1,8 +1,8 @@
 """Watches: the changes of a selection, as a stream of lines.
 
 A watch listens to its collection: in the very step in which a write is stored, its line joins the queue of every watch
-that selects it, encoded once for all that show it alike. Each watch has a task that writes its queue out; lines that
-come within a moment of each other leave in one write.
+that selects it. It is made once for all watches that ask for the same. Each watch has a task that writes its queue out;
+lines that come within a moment of each other leave in one write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from capt.embedded.representation import Representation, error_event
 from capt.embedded.request import ListOptions
 from capt.embedded.store import Change, Store, Stored
 
-_MOMENT = 0.005  # seconds between two writes of one watch: under load, lines gather
+_MOMENT = 0.001  # seconds between two writes of one watch: under load, lines gather
+_SHARE = 0.0002  # seconds more for each watch there is, so that writing leaves time for requests
 _MOST_PENDING = 20_000  # lines; a client that lags further behind is cut off and must list again
 
 
@@ -51,6 +52,8 @@ class Watch:
         self._closed = False
         self._timers: list[asyncio.TimerHandle] = []
         self._first_table = representation.form == "table"
+        shown = (representation.resource, representation.form, representation.include)
+        self._sharing = (*shown, selection.namespace, options.label_selector, options.field_selector)
 
     @property
     def resource_id(self) -> str:
@@ -81,7 +84,7 @@ class Watch:
     def close(self, error: StatusError | None = None) -> None:
         """End the stream after what is pending, with an error event if there is an error."""
         if error is not None:
-            self._pending.append(error_event(error))
+            self._push(error_event(error))
         self._closed = True
         self._wake.set()
 
@@ -93,10 +96,10 @@ class Watch:
         lines, self._pending = self._pending, []
         return lines
 
-    async def pause(self) -> None:
-        """Let a moment pass, so that lines gather."""
+    async def pause(self, watches: int) -> None:
+        """Let a moment pass, so that lines gather; longer the more watches there are."""
         if not self._closed:
-            await asyncio.sleep(_MOMENT)
+            await asyncio.sleep(_MOMENT + _SHARE * watches)
 
     def _initial_lines(self) -> Iterator[bytes]:
         options, revision = self._options, self._store.revision
@@ -106,58 +109,45 @@ class Watch:
             for stored in self._selection.filter(self._collection.select(self._selection.namespace)):
                 yield self._line("ADDED", stored)
         elif options.revision:
-            for change in self._collection.since(options.revision):
-                if (line := self._event(change)) is not None:
-                    yield line
-                change.lines.clear()
+            yield from filter(None, map(self._event, self._collection.since(options.revision)))
         if options.initial_events and options.bookmarks:
             yield self._representation.bookmark(revision, initial_events_end=True)
 
     def _listen(self, change: Change) -> None:
-        line = self._event(change)
+        sharing = self if self._first_table else self._sharing
+        line = change.lines.get(sharing)
         if line is None:
-            return
-        self._pending.append(line)
-        self._wake.set()
+            line = change.lines[sharing] = self._event(change)
+        if line:
+            self._push(line)
         if len(self._pending) > _MOST_PENDING:
             self.stop()
             self.close()
 
-    def _event(self, change: Change) -> bytes | None:
-        selection = self._selection
-        if selection.everything:
-            if selection.namespace and change.key.namespace != selection.namespace:
-                return None
-            before, after = change.old is not None, change.new is not None
-        else:
-            before, after = selection.holds(change.old), selection.holds(change.new)
+    def _push(self, line: bytes) -> None:
+        self._pending.append(line)
+        self._wake.set()
+
+    def _event(self, change: Change) -> bytes:
+        """The line for a change; empty, if neither the state before nor the one after is selected."""
+        before, after = self._selection.holds(change.old), self._selection.holds(change.new)
         if after and change.new is not None:
-            kind, stored = ("MODIFIED" if before else "ADDED"), change.new
-        elif before:
-            kind, stored = "DELETED", change.departed()
-        else:
-            return None
-        if self._first_table:
-            return self._line(kind, stored)
-        sharing = (kind, self._representation)
-        line = change.lines.get(sharing)
-        if line is None:
-            line = change.lines[sharing] = self._line(kind, stored)
-        return line
+            return self._line("MODIFIED" if before else "ADDED", change.new)
+        return self._line("DELETED", change.departed()) if before else b""
 
     def _line(self, kind: str, stored: Stored) -> bytes:
         first, self._first_table = self._first_table, False
         return self._representation.event(kind, stored, first=first)
 
+    def _push_bookmark(self) -> None:
+        self._push(self._representation.bookmark(self._store.revision, initial_events_end=False))
+
     def _bookmark(self) -> None:
-        self._pending.append(self._representation.bookmark(self._store.revision, initial_events_end=False))
-        self._wake.set()
+        self._push_bookmark()
         self._timers[-1] = asyncio.get_running_loop().call_later(self._interval, self._bookmark)
 
     def _time_out(self) -> None:
         if self._options.bookmarks:
-            self._pending.append(
-                self._representation.bookmark(self._store.revision, initial_events_end=False)
-            )
+            self._push_bookmark()
         self.stop()
         self.close()
