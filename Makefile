@@ -32,7 +32,7 @@ envtest: $(RUN) ## obtain a real control plane: etcd, kube-apiserver, kube-contr
 
 test-envtest: $(DEV) envtest ## the integration tests on a real control plane, and its roles against its audit log
 	@rm -rf $(AUDIT) && mkdir $(AUDIT)
-	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) --timeout 120 -m 'not embedded' tests/integration tests/conformance
+	CAPT_TEST_APISERVER=real CAPT_TEST_AUDIT=$(AUDIT) $(PYTEST) -m 'not embedded' tests/integration tests/conformance
 	$(BIN)/python -m hack.check_rbac $(AUDIT)
 
 test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)

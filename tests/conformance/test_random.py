@@ -37,7 +37,7 @@ pytestmark = pytest.mark.envtest
 
 _EXAMPLES = int(os.environ.get("CAPT_TEST_EXAMPLES", "25"))
 _NUMBERS = itertools.count()
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 _PROBE = "probe"
 _QUIET_ROUNDS = 2  # of the embedded collector; one may only have put dependents into its queue
 _FINALIZER = "example.com/f"

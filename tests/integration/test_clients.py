@@ -53,7 +53,7 @@ def use_the_official_client(cluster: Cluster) -> None:
         ready = set()
         watch = kubernetes.watch.Watch()
         for event in watch.stream(
-            custom.list_namespaced_custom_object, GROUP, VERSION, NAMESPACE, MACHINES, timeout_seconds=30
+            custom.list_namespaced_custom_object, GROUP, VERSION, NAMESPACE, MACHINES, timeout_seconds=120
         ):
             machine = event["object"]
             if machine.get("status", {}).get("ready"):

@@ -89,14 +89,15 @@ class World:
         ready = find_condition((await self.status()).conditions, "Ready")
         return ready.reason if ready is not None else ""
 
-    async def until(self, reason: str, *, seconds: float = 30.0) -> CAPTClusterStatus:
-        """Wait until the CAPTCluster says why it is ready or not."""
+    async def until(self, reason: str) -> CAPTClusterStatus:
+        """Wait until the CAPTCluster says why it is ready or not; return its status of that moment."""
 
-        async def reached() -> bool:
-            return await self.get() is not None and await self.reason() == reason
+        def reached(found: CAPTCluster) -> bool:
+            ready = find_condition(found.status.conditions, "Ready")
+            return ready is not None and ready.reason == reason
 
-        await self.cluster.observer.until(reached, seconds=seconds)
-        return await self.status()
+        found: CAPTCluster = await self.cluster.observer.met(CAPT_CLUSTER, "c", reached)
+        return found.status
 
     async def parent(self) -> Unstructured:
         found = await self.cluster.client.get_live(self.edition.cluster, NAMESPACE, "c")
@@ -409,7 +410,7 @@ async def test_a_refusal_is_told_and_an_outage_is_not(world: World) -> None:
         world.manager(clock=FastClock(5), transport=RefusingTransport(transport, note, code=503)),
     ):
         await world.patch(CAPT_CLUSTER, "c", {"spec": {"variables": {"vpc_name": "renamed"}}})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(seen) < 3:
                 await SystemClock().sleep(0.05)
         status = await world.status()

@@ -128,17 +128,10 @@ def failure(workspace: Workspace) -> str:
 
 
 async def until(cluster: Cluster, reached: Callable[[Workspace], object], name: str = "node") -> Workspace:
-    found: list[Workspace] = []
-
-    async def look() -> bool:
-        workspace = await cluster.client.get(WORKSPACE, "", name)
-        if workspace is None or not reached(workspace):
-            return False
-        found.append(workspace)
-        return True
-
-    await cluster.observer.until(look, seconds=30)
-    return found[-1]
+    found: Workspace = await cluster.observer.met(
+        WORKSPACE, name, lambda workspace: bool(reached(workspace)), namespace=""
+    )
+    return found
 
 
 async def connection(cluster: Cluster, name: str = "node-outputs") -> Secret:

@@ -53,7 +53,7 @@ async def test_the_metrics_tell_what_there_is(cluster: Cluster) -> None:
             'capt_events_total{component="captmachine",reason="Ready",type="Normal"} 3.0',
         }
         # its caches may be a moment behind those of the observer
-        await until(partial(_scraped, manager.addresses["metrics"], wanted), seconds=10)
+        await until(partial(_scraped, manager.addresses["metrics"], wanted))
 
 
 async def _scraped(address: str, wanted: set[str]) -> bool:

@@ -136,7 +136,7 @@ async def test_fifty_machines_cost_nine_writes_each_and_then_none(cluster: Clust
     deployment["spec"]["replicas"] = 50
     async with cluster.manager():
         await cluster.apply(template, deployment)
-        await cluster.observer.settled(DEPLOYMENT, replicas=50, seconds=50)
+        await cluster.observer.settled(DEPLOYMENT, replicas=50)
         assert len(await cluster.client.list_live(MACHINE_SET)) == 1
         assert len(await cluster.client.list_live(WORKSPACE)) == 50
     # the engine stands for a provider; what it tells of Workspaces goes through the manager's recorder

@@ -40,7 +40,7 @@ async def test_the_instance_id_is_terraforms(cluster: Cluster) -> None:
     """What the machine calls its instance id is what `terraform output` prints; a deletion destroys it first."""
     async with cluster.manager(engine="terraform"):
         await cluster.apply(*one_machine())
-        await cluster.observer.settled(DEPLOYMENT, replicas=1, seconds=45)
+        await cluster.observer.settled(DEPLOYMENT, replicas=1)
         (machine,) = await cluster.client.list_live(MACHINE)
         (workspace,) = await cluster.client.list_live(WORKSPACE)
         output = await terraform_output(cluster, workspace.metadata.uid)
@@ -85,7 +85,7 @@ async def test_retention_holds_against_the_garbage_collector(cluster: Cluster) -
             found = await cluster.observer.client.get(APPLY, NAMESPACE, "kept")
             return found is not None and is_true(found.status.conditions, "Ready")
 
-        await cluster.observer.until(ready, seconds=45)
+        await cluster.observer.until(ready)
         (before,) = await cluster.client.list_live(WORKSPACE)
         await cluster.client.delete(SECRET, NAMESPACE, "owner")
         await cluster.observer.gone(APPLY)
@@ -111,12 +111,12 @@ async def test_a_broken_module_is_told_and_heals(cluster: Cluster) -> None:
                 ready is not None and ready.status == "False" and "undeclared input variable" in ready.message
             )
 
-        await cluster.observer.until(told, seconds=45)
+        await cluster.observer.until(told)
         await cluster.observer.told(MACHINE, "", "undeclared input variable")
 
         module = {"template": {"spec": {"forProvider": {"module": sound}}}}
         await cluster.client.patch(TEMPLATE, NAMESPACE, "machine-template", {"spec": module})
-        await cluster.observer.settled(DEPLOYMENT, replicas=1, seconds=45)
+        await cluster.observer.settled(DEPLOYMENT, replicas=1)
         (machine,) = await cluster.client.list_live(MACHINE)
         assert is_true(machine.status.conditions, "Ready")
         assert machine.status.failure_message is None

@@ -30,7 +30,7 @@ async def watched(cluster: Cluster, **scope):
         written = await cluster.client.apply_difference(
             CONFIG_MAP, await cluster.client.get_live(CONFIG_MAP, NAMESPACE, "before"), {"data": {"a": "2"}}
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while informers.store(CONFIG_MAP).resource_version < int(written.metadata.resource_version):
                 changed.clear()
                 await changed.wait()

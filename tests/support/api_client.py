@@ -20,6 +20,8 @@ MERGE, JSON_PATCH, STRATEGIC = (
     f"application/{kind}+json" for kind in ("merge-patch", "json-patch", "strategic-merge-patch")
 )
 
+_SECONDS = 60.0  # it never decides but where a test fails
+
 WIDGET_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A widget does what widgets do.",
@@ -136,7 +138,7 @@ class Stream:
 
     async def next(self) -> dict[str, Any]:
         """The next event."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_SECONDS):
             line = await self.response.content.readline()
         assert line.endswith(b"\n"), f"the stream ended: {line!r}"
         event: dict[str, Any] = json.loads(line)
@@ -149,7 +151,7 @@ class Stream:
 
     async def rest(self) -> bytes:
         """What still comes until the server ends the stream."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_SECONDS):
             return await self.response.content.read()
 
 
@@ -231,7 +233,7 @@ class Client:
 
     async def until(self, path: str, holds: Any) -> Any:
         """Wait until the object at the path is as wanted; the object."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_SECONDS):
             answer = await self.get(path)
             while answer.code != 200 or not holds(answer.body):
                 answer = await self.get(path)
@@ -239,7 +241,7 @@ class Client:
 
     async def until_gone(self, path: str) -> None:
         """Wait until nothing is at the path."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_SECONDS):
             while (await self.get(path)).code != 404:
                 pass
 

@@ -35,6 +35,7 @@ from capt.runtime import (
     Event,
     HttpTransport,
     Informers,
+    Key,
     Kind,
     Manager,
     ManagerOptions,
@@ -52,6 +53,9 @@ KINDS: dict[str, Kind[Any]] = {
 EVENT = kind_of(ApiEvent)
 QUIET = ManagerOptions(metrics_bind_address="0", health_probe_bind_address="0")
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+_SECONDS = 120.0  # a state that does not come fails a test, so a busy machine may take its time; so may a garbage collector
+_LOOK_AGAIN = 0.25
 
 
 @dataclass(slots=True)
@@ -176,8 +180,8 @@ class Observer:
             check()
         self._changed.set()
 
-    async def until(self, reached: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
-        """Wait for a state, looking again after every change.
+    async def until(self, reached: Callable[[], Awaitable[bool]], *, seconds: float = _SECONDS) -> None:
+        """Wait for a state, looking again after every change, and now and then: not all that tests wait for is watched.
 
         Raises:
             TimeoutError: It did not come; the message shows what there is.
@@ -188,9 +192,40 @@ class Observer:
                     self._changed.clear()
                     if await reached():
                         return
-                    await self._changed.wait()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_AGAIN):
+                            await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(await self.describe()) from None
+
+    async def met(
+        self, kind: Kind[Any], name: str, reached: Callable[[Any], bool], *, namespace: str = NAMESPACE
+    ) -> Any:
+        """Wait until an object of a kind that is watched is as wanted, be it for an instant; return it as it was then.
+
+        States that are older than what the test itself wrote of it last do not count.
+
+        Raises:
+            TimeoutError: It did not come to that; the message shows what there is.
+        """
+        present = await self.client.get(kind, namespace, name)
+        oldest = int(present.metadata.resource_version) if present is not None else 0
+        found = [present] if present is not None and reached(present) else []
+
+        def check() -> None:
+            item = self.informers.store(kind).get(Key(namespace, name))
+            if not found and item is not None and item.resource_version >= oldest:
+                found.extend(filter(reached, [kind.model.model_validate_json(item.raw)]))
+
+        async def was_reached() -> bool:
+            return bool(found)
+
+        self.checks.append(check)
+        try:
+            await self.until(was_reached)
+        finally:
+            self.checks.remove(check)
+        return found[0]
 
     async def describe(self) -> str:
         """Return a line per object, for a failing test."""
@@ -202,13 +237,13 @@ class Observer:
                 lines.append(f"{kind.resource.kind} {item.metadata.name}{deleting}: {status}")
         return "\n".join(lines)
 
-    async def gone(self, *kinds: Kind[Any], seconds: float = 30.0) -> None:
+    async def gone(self, *kinds: Kind[Any]) -> None:
         """Wait until no object of the kinds is left."""
 
         async def empty() -> bool:
             return not any([await self.client.list(kind) for kind in kinds])
 
-        await self.until(empty, seconds=seconds)
+        await self.until(empty)
 
     async def collector_knows(self, kind: Kind[Any], spec: Mapping[str, Any]) -> None:
         """Wait until the garbage collector watches a kind; a real one looks for new kinds every 30 s.
@@ -226,7 +261,7 @@ class Observer:
         async def collected() -> bool:
             return await self.client.get(kind, NAMESPACE, "ownerless") is None
 
-        await self.until(collected, seconds=60)
+        await self.until(collected)
 
     async def told(self, kind: Kind[Any], reason: str, words: str = "", *, of_type: str = "Warning") -> None:
         """Wait for an Event about an object of a kind; Events are written after what they tell of.
@@ -248,7 +283,7 @@ class Observer:
 
         await self.until(written)
 
-    async def settled(self, name: str, *, replicas: int, seconds: float = 30.0) -> None:
+    async def settled(self, name: str, *, replicas: int) -> None:
         """Wait until a deployment has exactly `replicas` machines, all of its current template and available."""
 
         async def reached() -> bool:
@@ -267,7 +302,7 @@ class Observer:
             )
             return status.observed_generation == deployment.metadata.generation and set(counts) == {replicas}
 
-        await self.until(reached, seconds=seconds)
+        await self.until(reached)
 
 
 @contextlib.asynccontextmanager

@@ -130,27 +130,18 @@ class World:
             finally:
                 stop.set()
 
-    async def until(
-        self, reached: Callable[[CAPTControlPlane], bool], *, seconds: float = 20.0
-    ) -> CAPTControlPlane:
-        """Wait until the control plane is as wanted, and return it.
+    async def until(self, reached: Callable[[CAPTControlPlane], bool]) -> CAPTControlPlane:
+        """Wait until the control plane is as wanted, be it for an instant, and return it as it was then.
 
         Raises:
             TimeoutError: It did not come to that; the message shows its status.
         """
-        found: list[CAPTControlPlane] = []
-
-        async def look() -> bool:
-            control_plane = await self.cluster.observer.client.get(CAPT_CONTROL_PLANE, NAMESPACE, NAME)
-            found[:] = [control_plane] if control_plane is not None else []
-            return control_plane is not None and reached(control_plane)
-
         try:
-            await self.cluster.observer.until(look, seconds=seconds)
+            return await self.cluster.observer.met(CAPT_CONTROL_PLANE, NAME, reached)
         except TimeoutError as error:
-            status = found[0].status.model_dump(mode="json", exclude_none=True) if found else None
+            found = await self.cluster.client.get_live(CAPT_CONTROL_PLANE, NAMESPACE, NAME)
+            status = found.status.model_dump(mode="json", exclude_none=True) if found is not None else None
             raise TimeoutError(f"{error}\nCAPTControlPlane: {status}") from None
-        return found[0]
 
     async def phase(self, phase: str, reason: str = "") -> CAPTControlPlane:
         """Wait for a phase, and the reason of the condition Ready, of the current generation."""

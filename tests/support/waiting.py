@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 _INTERVAL = 0.02
 
 
-async def until(reached: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
+async def until(reached: Callable[[], Awaitable[bool]], *, seconds: float = 120.0) -> None:
     """Look again and again until a state is reached; where there is a watch, an `Observer` is the better choice.
 
     Raises:

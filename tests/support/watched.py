@@ -10,7 +10,7 @@ from typing import Any
 from capt import terraform
 from capt.demo.core import Edition
 from capt.runtime import Clock, Kind, Transport
-from tests.support.cluster import NAMESPACE, QUIET, Cluster
+from tests.support.cluster import QUIET, Cluster
 from tests.support.core import core
 
 NAME = "prod"
@@ -45,16 +45,13 @@ class Watched:
     async def until(self, reason: str) -> None:
         """Wait until the object says why it is Ready, or is not, of its current generation."""
 
-        async def reached() -> bool:
-            found = await self.cluster.observer.client.get(self.kind, NAMESPACE, NAME)
-            return (
-                found is not None
-                and found.status.observed_generation == found.metadata.generation
-                and reason in {each.reason for each in found.status.conditions if each.type == "Ready"}
-            )
+        def reached(found: Any) -> bool:
+            return found.status.observed_generation == found.metadata.generation and reason in {
+                each.reason for each in found.status.conditions if each.type == "Ready"
+            }
 
         try:
-            await self.cluster.observer.until(reached)
+            await self.cluster.observer.met(self.kind, NAME, reached)
         except TimeoutError as error:
             raise TimeoutError(f"{error}\nnot reached: {reason}; seen: {sorted(self.conditions)}") from None
 

@@ -63,38 +63,28 @@ async def get_workspace(cluster: Cluster, name: str = "one") -> Workspace | None
     return await cluster.observer.client.get(WORKSPACE, "", workspace_of(name))
 
 
-async def reason(cluster: Cluster, name: str = "one") -> str:
-    """Return the reason of Ready, for the apply as it is now; empty while that is not known."""
-    apply = await get(cluster, name)
-    ready = find_condition(apply.status.conditions, "Ready") if apply else None
-    if apply is None or ready is None or apply.status.observed_generation != apply.metadata.generation:
+def reason(apply: WorkspaceTemplateApply) -> str:
+    """Return the reason of Ready, for the generation that there is; empty while that is not known."""
+    ready = find_condition(apply.status.conditions, "Ready")
+    if ready is None or apply.status.observed_generation != apply.metadata.generation:
         return ""
     return ready.reason
 
 
 async def until_reason(cluster: Cluster, expected: str, name: str = "one") -> WorkspaceTemplateApply:
-    async def reached() -> bool:
-        return await reason(cluster, name) == expected
-
-    await cluster.observer.until(reached)
-    apply = await get(cluster, name)
-    assert apply is not None
-    return apply
+    found: WorkspaceTemplateApply = await cluster.observer.met(
+        APPLY, name, lambda apply: reason(apply) == expected
+    )
+    return found
 
 
 async def until_output(cluster: Cluster, value: Any) -> WorkspaceTemplateApply:
-    async def reached() -> bool:
-        apply = await get(cluster)
-        return (
-            apply is not None
-            and apply.status.outputs.get("size") == value
-            and await reason(cluster) == "Available"
-        )
-
-    await cluster.observer.until(reached)
-    apply = await get(cluster)
-    assert apply is not None
-    return apply
+    found: WorkspaceTemplateApply = await cluster.observer.met(
+        APPLY,
+        "one",
+        lambda apply: apply.status.outputs.get("size") == value and reason(apply) == "Available",
+    )
+    return found
 
 
 async def until_gone(cluster: Cluster, name: str = "one") -> None:

@@ -99,7 +99,7 @@ async def test_open_watches_end_with_the_certificate_that_opened_them(tmp_path):
         await release.wait()
         return response
 
-    async with asyncio.timeout(10), listening(serve, tls) as url, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), listening(serve, tls) as url, asyncio.TaskGroup() as tasks:
         config = ClusterConfig.from_dict(kubeconfig(tmp_path, url))
         async with (
             HttpTransport(config) as client,

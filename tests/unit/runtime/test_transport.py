@@ -119,7 +119,7 @@ async def server():
         yield running
 
 
-async def read(transport, path, idle_timeout=5.0):
+async def read(transport, path, idle_timeout=60.0):
     async with aclosing(transport.stream(path, idle_timeout=idle_timeout)) as lines:
         return [line async for line in lines]
 
@@ -282,7 +282,7 @@ async def complaints():
 async def test_requests_end_in_their_own_time_while_credentials_load(server, monkeypatch):
     """Loading is shared and outlives the request that began it; each request, and a watch, waits as long as it may."""
     loading = Loading(server)
-    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+    async with asyncio.timeout(60), HttpTransport(loading.config) as transport:
         leaving = asyncio.create_task(transport.request("GET", "/leaving"))
         patient = asyncio.create_task(transport.request("GET", "/patient"))
         with pytest.raises(RequestTimeout, match="GET /x"):
@@ -303,7 +303,7 @@ async def test_a_refused_request_waits_no_longer_for_new_credentials_than_it_may
     """A plugin that hangs after a 401 ends requests and watches in their time too."""
     loading = Loading(server)
     loading.ready.set()
-    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+    async with asyncio.timeout(60), HttpTransport(loading.config) as transport:
         assert (await transport.request("GET", "/x")).status == 200
         loading.ready.clear()
         server.token = server.issued = "new"
@@ -341,7 +341,7 @@ async def test_credentials_that_take_too_long(server, monkeypatch):
     """Loading has a bound, which is an error that names the source; the next request begins anew."""
     monkeypatch.setattr("capt.runtime.transport.LOADING_SECONDS", 0.05)
     loading = Loading(server)
-    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+    async with asyncio.timeout(60), HttpTransport(loading.config) as transport:
         with structlog.testing.capture_logs() as logs:
             for _ in range(2):
                 with pytest.raises(ConfigError, match=r"^context 'x': loading .* longer than 0\.05 s$"):
@@ -355,7 +355,7 @@ async def test_credentials_that_take_too_long(server, monkeypatch):
 async def test_a_failure_that_nobody_waits_for_is_nobodys(server, complaints):
     """Credentials that fail after the request that wanted them has gone leave no complaint behind."""
     loading = Loading(server)
-    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+    async with asyncio.timeout(60), HttpTransport(loading.config) as transport:
         with pytest.raises(RequestTimeout):
             await transport.request("GET", "/x", timeout=0.01)
         loading.error = ConfigError("the plugin failed")
@@ -369,7 +369,7 @@ async def test_closing_ends_the_loading_of_credentials(server):
     """Closing cancels it and waits for its end; whoever waited hears of a connection that failed."""
     before = asyncio.all_tasks()
     loading = Loading(server)
-    async with asyncio.timeout(10), HttpTransport(loading.config) as transport:
+    async with asyncio.timeout(60), HttpTransport(loading.config) as transport:
         waiting = asyncio.create_task(transport.request("GET", "/x"))
         await until(lambda: loading.begun == 1)
         await transport.close()
