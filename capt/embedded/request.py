@@ -7,16 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from capt.embedded import errors
 from capt.embedded.audit import RequestInfo
-from capt.embedded.errors import (
-    FieldError,
-    StatusError,
-    bad_request,
-    forbidden_field,
-    invalid,
-    not_supported,
-    unprocessable,
-)
+from capt.embedded.errors import FieldError, StatusError
 from capt.embedded.formats import parse_integer
 
 _RESOURCE_PATH = re.compile(
@@ -69,10 +62,10 @@ class WriteOptions:
         """
         dry_run = query.get("dryRun", dry_run) or ""
         if dry_run not in ("", "All"):
-            raise _refused(kind, not_supported("dryRun", [dry_run], ["All"]))
+            raise _refused(kind, errors.not_supported("dryRun", [dry_run], ["All"]))
         wanted = query.get("fieldValidation") or "Warn"
         if wanted not in _VALIDATIONS:
-            raise _refused(kind, not_supported("fieldValidation", wanted, _VALIDATIONS))
+            raise _refused(kind, errors.not_supported("fieldValidation", wanted, _VALIDATIONS))
         return cls(field_validation=wanted, dry_run=bool(dry_run), warnings=warnings)
 
 
@@ -95,10 +88,10 @@ class DeleteOptions:
         orphan = body.get("orphanDependents")
         if policy not in ("", "Background", "Foreground", "Orphan"):
             allowed = ["Foreground", "Background", "Orphan", "nil"]
-            raise _refused("DeleteOptions", not_supported("propagationPolicy", policy, allowed))
+            raise _refused("DeleteOptions", errors.not_supported("propagationPolicy", policy, allowed))
         if policy and orphan is not None:
             text = "orphanDependents and deletionPropagation cannot be both set"
-            raise _refused("DeleteOptions", invalid("propagationPolicy", policy, text))
+            raise _refused("DeleteOptions", errors.invalid("propagationPolicy", policy, text))
         if orphan is not None:
             policy = "Orphan" if orphan else "Background"
         preconditions = body.get("preconditions") or {}
@@ -135,13 +128,15 @@ class ListOptions:
         try:
             limit, timeout = (parse_integer(get(name, "0")) for name in ("limit", "timeoutSeconds"))
         except ValueError as error:
-            raise bad_request(str(error)) from error
+            raise errors.bad_request(str(error)) from error
         try:
             revision = parse_integer(version, signed=False) if version else None
         except ValueError as error:
             text = f'resourceVersion: Invalid value: "{version}": {error}'
             raise (
-                StatusError(500, "", text) if watch else bad_request(f"invalid resource version: {text}")
+                StatusError(500, "", text)
+                if watch
+                else errors.bad_request(f"invalid resource version: {text}")
             ) from error
         options = cls(
             label_selector=get("labelSelector", ""),
@@ -154,39 +149,41 @@ class ListOptions:
             initial_events=None if initial is None else is_true(initial),
             timeout=timeout or None,
         )
-        if errors := options.errors_of_watch() if watch else options.errors_of_list():
-            raise _refused("ListOptions", *errors)
+        if wrong := options.errors_of_watch() if watch else options.errors_of_list():
+            raise _refused("ListOptions", *wrong)
         return options
 
     def errors_of_watch(self) -> list[FieldError]:
         """What means nothing for a watch."""
-        errors = []
+        wrong = []
         if self.initial_events is not None and self.match != "NotOlderThan":
             text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            errors.append(forbidden_field(_MATCH, text))
+            wrong.append(errors.forbidden_field(_MATCH, text))
         elif self.initial_events is None and self.match:
             text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            errors.append(forbidden_field(_MATCH, text))
+            wrong.append(errors.forbidden_field(_MATCH, text))
         if self.match not in ("", "NotOlderThan"):
-            errors.append(not_supported(_MATCH, self.match, ["NotOlderThan"]))
-        return errors
+            wrong.append(errors.not_supported(_MATCH, self.match, ["NotOlderThan"]))
+        return wrong
 
     def errors_of_list(self) -> list[FieldError]:
         """What means nothing for a list."""
-        errors = []
+        wrong = []
         if self.initial_events is not None:
-            errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+            wrong.append(
+                errors.forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list")
+            )
         text = ""
         if self.match and self.revision is None:
             text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
         elif self.match and self.continue_token:
             text = "resourceVersionMatch is forbidden when continue is provided"
         elif self.match not in ("", "Exact", "NotOlderThan"):
-            errors.append(not_supported(_MATCH, self.match, ["Exact", "NotOlderThan", ""]))
+            wrong.append(errors.not_supported(_MATCH, self.match, ["Exact", "NotOlderThan", ""]))
         elif self.match == "Exact" and self.revision == 0:
             text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        return errors + ([forbidden_field(_MATCH, text)] if text else [])
+        return wrong + ([errors.forbidden_field(_MATCH, text)] if text else [])
 
 
-def _refused(kind: str, *errors: FieldError) -> StatusError:
-    return unprocessable("meta.k8s.io", kind, "", errors)
+def _refused(kind: str, *wrong: FieldError) -> StatusError:
+    return errors.unprocessable("meta.k8s.io", kind, "", wrong)

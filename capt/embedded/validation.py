@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from capt.embedded import errors
 from capt.embedded.cel import CelError
-from capt.embedded.errors import (
-    OMIT,
-    FieldError,
-    duplicate,
-    go_quote,
-    go_value,
-    invalid,
-    not_supported,
-    required,
-)
+from capt.embedded.errors import OMIT, FieldError
 from capt.embedded.formats import fits
 from capt.embedded.schema import Schema
 
@@ -55,25 +47,20 @@ def same(one: Any, other: Any) -> bool:
 
 def validate(schema: Schema, value: Any, old: Any = ABSENT) -> list[FieldError]:
     """Everything wrong with ``value``: structure first and, when that is sound enough, the CEL rules."""
-    errors = check_structure(schema, value, old)
-    return errors + check_rules(schema, value, old, errors)
+    found = check_structure(schema, value, old)
+    return found + check_rules(schema, value, old, found)
 
 
 def check_structure(schema: Schema, value: Any, old: Any = ABSENT) -> list[FieldError]:
     """What is wrong with ``value`` but for the rules."""
-    errors: list[FieldError] = []
-    _check(schema, value, old, "", errors)
-    return errors
+    return list(_check(schema, value, old, ""))
 
 
-def check_rules(schema: Schema, value: Any, old: Any, found: list[FieldError]) -> list[FieldError]:
+def check_rules(schema: Schema, value: Any, old: Any, found: Iterable[FieldError]) -> list[FieldError]:
     """The rules that do not hold; they are not run when ``found`` says that the value is not what they expect."""
-    errors: list[FieldError] = []
     if schema.has_rules and any(error.reason in _BLOCKING for error in found):
-        errors.append(invalid("<nil>", None, _RULES_SKIPPED))
-    elif schema.has_rules:
-        _check_rules(schema, value, old, "", errors)
-    return errors
+        return [errors.invalid("<nil>", None, _RULES_SKIPPED)]
+    return list(_check_rules(schema, value, old, ""))
 
 
 def type_name(value: Any) -> str:
@@ -83,7 +70,7 @@ def type_name(value: Any) -> str:
     return _TYPE_NAMES[type(value)]
 
 
-def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+def _check(schema: Schema, value: Any, old: Any, path: str) -> Iterator[FieldError]:
     if old is not ABSENT and same(value, old):
         return
     actual = type_name(value)
@@ -91,138 +78,130 @@ def _check(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldEr
     if value is None and (schema.nullable or not wanted):
         return
     if wanted and actual not in wanted and not (actual == "integer" and "number" in wanted):
-        text = f"{path} in body must be of type {','.join(wanted)}: {go_quote(actual)}"
-        errors.append(FieldError("FieldValueTypeInvalid", path, text, actual))
+        text = f"{path} in body must be of type {','.join(wanted)}: {errors.go_quote(actual)}"
+        yield FieldError("FieldValueTypeInvalid", path, text, actual)
         if value is None:
             return
     if schema.combines:
-        _check_combinations(schema, value, path, errors)
+        yield from _check_combinations(schema, value, path)
     match value:
         case str():
-            _check_string(schema, value, path, errors)
+            yield from _check_string(schema, value, path)
         case int() | float() if not isinstance(value, bool):
-            _check_number(schema, value, path, errors)
+            yield from _check_number(schema, value, path)
         case list():
-            _check_list(schema, value, old, path, errors)
+            yield from _check_list(schema, value, old, path)
         case dict():
-            _check_object(schema, value, old, path, errors)
+            yield from _check_object(schema, value, old, path)
     if schema.enum is not None and value not in schema.enum:
-        errors.append(not_supported(path, value, schema.enum))
+        yield errors.not_supported(path, value, schema.enum)
 
 
-def _check_combinations(schema: Schema, value: Any, path: str, errors: list[FieldError]) -> None:
+def _check_combinations(schema: Schema, value: Any, path: str) -> Iterator[FieldError]:
     def failures_of(schemas: list[Schema]) -> list[list[FieldError]]:
-        failures: list[list[FieldError]] = [[] for _ in schemas]
-        for each, found in zip(schemas, failures, strict=True):
-            _check(each, value, ABSENT, path, found)
-        return sorted(failures, key=len)
+        return sorted((list(_check(each, value, ABSENT, path)) for each in schemas), key=len)
 
     def composite(text: str) -> FieldError:
-        return invalid("<nil>", "", f"{go_quote(path)} must {text}")
+        return errors.invalid("<nil>", "", f"{errors.go_quote(path)} must {text}")
 
     if schema.any_of and all(failures := failures_of(schema.any_of)):
-        errors += [composite("validate at least one schema (anyOf)"), *failures[0]]
+        yield composite("validate at least one schema (anyOf)")
+        yield from failures[0]
     if schema.one_of and (valid := (failures := failures_of(schema.one_of)).count([])) != 1:
         found = f"Found {valid} valid alternatives" if valid else "Found none valid"
-        errors.append(composite(f"validate one and only one schema (oneOf). {found}"))
-        errors += failures[0]
+        yield composite(f"validate one and only one schema (oneOf). {found}")
+        yield from failures[0]
     if schema.all_of and any(failures := failures_of(schema.all_of)):
-        errors += itertools.chain(*failures)
-        none = ". None validated" if all(failures) else ""
-        errors.append(composite(f"validate all the schemas (allOf){none}"))
+        yield from itertools.chain(*failures)
+        yield composite(f"validate all the schemas (allOf){'. None validated' if all(failures) else ''}")
     if schema.negated is not None and not failures_of([schema.negated])[0]:
-        errors.append(composite("not validate the schema (not)"))
+        yield composite("not validate the schema (not)")
 
 
-def _check_string(schema: Schema, value: str, path: str, errors: list[FieldError]) -> None:
+def _check_string(schema: Schema, value: str, path: str) -> Iterator[FieldError]:
     if schema.max_length is not None and len(value) > schema.max_length:
-        text = f"may not be more than {schema.max_length} bytes"
-        errors.append(FieldError("FieldValueTooLong", path, text))
+        yield FieldError("FieldValueTooLong", path, f"may not be more than {schema.max_length} bytes")
     elif schema.min_length is not None and len(value) < schema.min_length:
         text = f"{path} in body should be at least {schema.min_length} chars long"
-        errors.append(invalid(path, value, text))
+        yield errors.invalid(path, value, text)
     elif schema.pattern is not None and not schema.pattern.search(value):
-        errors.append(invalid(path, value, f"{path} in body should match '{schema.pattern_source}'"))
+        yield errors.invalid(path, value, f"{path} in body should match '{schema.pattern_source}'")
     if schema.format and not fits(schema.format, value):
-        text = f"{path} in body must be of type {schema.format}: {go_quote(value)}"
-        errors.append(FieldError("FieldValueTypeInvalid", path, text, value))
+        text = f"{path} in body must be of type {schema.format}: {errors.go_quote(value)}"
+        yield FieldError("FieldValueTypeInvalid", path, text, value)
 
 
-def _check_number(schema: Schema, value: float, path: str, errors: list[FieldError]) -> None:
+def _check_number(schema: Schema, value: float, path: str) -> Iterator[FieldError]:
     bits = _INTEGER_BITS.get(schema.format)
     if bits and not -(1 << bits) <= value < 1 << bits:
         text = f"Checked value must be of type integer with format {schema.format} in {path}"
-        errors.append(invalid("<nil>", "", text))
+        yield errors.invalid("<nil>", "", text)
     if schema.multiple_of is not None and value % schema.multiple_of:
-        text = f"{path} in body should be a multiple of {go_value(schema.multiple_of)}"
-        errors.append(invalid(path, value, text))
+        text = f"{path} in body should be a multiple of {errors.go_value(schema.multiple_of)}"
+        yield errors.invalid(path, value, text)
     for limit, exclusive, word, beyond in (
         (schema.maximum, schema.exclusive_maximum, "less than", operator.gt),
         (schema.minimum, schema.exclusive_minimum, "greater than", operator.lt),
     ):
         if limit is not None and (beyond(value, limit) or (exclusive and value == limit)):
             words = word if exclusive else f"{word} or equal to"
-            errors.append(invalid(path, value, f"{path} in body should be {words} {go_value(limit)}"))
+            yield errors.invalid(path, value, f"{path} in body should be {words} {errors.go_value(limit)}")
 
 
-def _size_errors(
+def _check_size(
     path: str, count: int, least: int | None, most: int | None, words: str
 ) -> Iterator[FieldError]:
     if least is not None and count < least:
-        yield invalid(path, count, f"{path} in body should have at least {least} {words}")
+        yield errors.invalid(path, count, f"{path} in body should have at least {least} {words}")
     if most is not None and count > most:
         text = f"must have at most {most} {'item' if most == 1 else 'items'}"
         yield FieldError("FieldValueTooMany", path, text, count)
 
 
-def _check_list(schema: Schema, value: list[Any], old: Any, path: str, errors: list[FieldError]) -> None:
-    errors += _size_errors(path, len(value), schema.min_items, schema.max_items, "items")
-    before = _correlated_items(schema, old)
+def _check_list(schema: Schema, value: list[Any], old: Any, path: str) -> Iterator[FieldError]:
+    yield from _check_size(path, len(value), schema.min_items, schema.max_items, "items")
     seen: list[Any] = []
-    for index, item in enumerate(value):
+    for index, (item, before) in enumerate(_items(schema, value, old)):
         if schema.items is not None:
-            known = before.get(_map_key(schema, item), ABSENT) if before else ABSENT
-            _check(schema.items, item, known, f"{path}[{index}]", errors)
+            yield from _check(schema.items, item, before, f"{path}[{index}]")
         if schema.list_type in ("set", "map"):
             key = item
             if schema.list_type == "map" and isinstance(item, dict):
                 key = {key: item[key] for key in schema.map_keys if key in item}
             if key in seen:
-                errors.append(duplicate(f"{path}[{index}]", key))
+                yield errors.duplicate(f"{path}[{index}]", key)
             seen.append(key)
 
 
-def _check_object(
-    schema: Schema, value: dict[str, Any], old: Any, path: str, errors: list[FieldError]
-) -> None:
-    errors += _size_errors(path, len(value), schema.min_properties, schema.max_properties, "properties")
-    errors.extend(required(_join(path, name)) for name in schema.required if name not in value)
-    before = _correlated_fields(schema, old)
+def _check_object(schema: Schema, value: dict[str, Any], old: Any, path: str) -> Iterator[FieldError]:
+    yield from _check_size(path, len(value), schema.min_properties, schema.max_properties, "properties")
+    for name in schema.required:
+        if name not in value:
+            yield errors.required(_join(path, name))
+    before = _fields(schema, old)
     for name, item in value.items():
         child = schema.properties.get(name, schema.additional)
         if child is not None:
-            _check(child, item, before.get(name, ABSENT), _join(path, name), errors)
+            yield from _check(child, item, before.get(name, ABSENT), _join(path, name))
 
 
-def _check_rules(schema: Schema, value: Any, old: Any, path: str, errors: list[FieldError]) -> None:
+def _check_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[FieldError]:
     if value is None or not schema.has_rules:
         return
     if schema.rules:
-        errors += _broken_rules(schema, value, old, path)
+        yield from _broken_rules(schema, value, old, path)
     for part in schema.all_of:
-        _check_rules(part, value, old, path, errors)
+        yield from _check_rules(part, value, old, path)
     if isinstance(value, dict):
-        fields = _correlated_fields(schema, old)
+        fields = _fields(schema, old)
         for name, item in value.items():
             named = schema.properties.get(name)
             if (child := named or schema.additional) is not None:
                 where = _join(path, name) if named else f"{path}[{name}]"
-                _check_rules(child, item, fields.get(name, ABSENT), where, errors)
-    elif isinstance(value, list) and schema.items is not None and schema.items.has_rules:
-        items = _correlated_items(schema, old)
-        for index, item in enumerate(value):
-            before = items.get(_map_key(schema, item), ABSENT) if items else ABSENT
-            _check_rules(schema.items, item, before, f"{path}[{index}]", errors)
+                yield from _check_rules(child, item, fields.get(name, ABSENT), where)
+    elif isinstance(value, list) and schema.items is not None:
+        for index, (item, before) in enumerate(_items(schema, value, old)):
+            yield from _check_rules(schema.items, item, before, f"{path}[{index}]")
 
 
 def _broken_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[FieldError]:
@@ -237,7 +216,7 @@ def _broken_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[F
             if rule.holds(seen, seen_before):
                 continue
         except CelError as error:
-            yield invalid(where, schema.type, rule.error_text(error))
+            yield errors.invalid(where, schema.type, rule.error_text(error))
             continue
         if rule.field_path:
             where = f"{path}{rule.field_path}".lstrip(".")
@@ -247,17 +226,18 @@ def _broken_rules(schema: Schema, value: Any, old: Any, path: str) -> Iterator[F
         yield FieldError(rule.reason, where, detail, shown)
 
 
-def _map_key(schema: Schema, item: Any) -> tuple[str, ...]:
-    return tuple(repr(item.get(key)) for key in schema.map_keys) if isinstance(item, dict) else ()
+def _items(schema: Schema, value: list[Any], old: Any) -> Iterator[tuple[Any, Any]]:
+    """The items, each with what it was before: only those of a map list can be told from one another."""
+
+    def key(item: Any) -> tuple[str, ...]:
+        return tuple(repr(item.get(name)) for name in schema.map_keys) if isinstance(item, dict) else ()
+
+    known = {key(item): item for item in old} if schema.list_type == "map" and isinstance(old, list) else {}
+    return ((item, known.get(key(item), ABSENT) if known else ABSENT) for item in value)
 
 
-def _correlated_items(schema: Schema, old: Any) -> dict[tuple[str, ...], Any]:
-    if schema.list_type != "map" or not isinstance(old, list):
-        return {}
-    return {_map_key(schema, item): item for item in old}
-
-
-def _correlated_fields(schema: Schema, old: Any) -> dict[str, Any]:
+def _fields(schema: Schema, old: Any) -> dict[str, Any]:
+    """The fields before, if they can be compared one by one."""
     return old if isinstance(old, dict) and schema.map_type != "atomic" else {}
 
 

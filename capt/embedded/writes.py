@@ -11,20 +11,8 @@ from typing import Any
 
 import msgspec
 
-from capt.embedded import metadata
-from capt.embedded.errors import (
-    FieldError,
-    StatusError,
-    already_exists,
-    bad_request,
-    cannot_handle,
-    conflict,
-    forbidden,
-    invalid,
-    not_found,
-    success,
-    unprocessable,
-)
+from capt.embedded import errors, metadata
+from capt.embedded.errors import FieldError, StatusError
 from capt.embedded.request import DeleteOptions, WriteOptions
 from capt.embedded.resource import Resource
 from capt.embedded.store import Key, Store, Stored
@@ -70,7 +58,7 @@ class Writer:
         _admit(resource, body, None, found)
         key = Key(namespace, meta["name"])
         if (existing := self._store.get(resource.id, key)) is not None:
-            raise already_exists(resource.group, resource.plural, key.name, deleting=existing.deleting)
+            raise errors.already_exists(resource.group, resource.plural, key.name, deleting=existing.deleting)
         options.warnings += metadata.finalizer_warnings(meta)
         return self._put(resource, key, body, options)
 
@@ -98,7 +86,7 @@ class Writer:
         meta: dict[str, Any] = new["metadata"]
         if replace and not meta.get("name"):
             why = "was undeterminable: name must be provided"
-            raise bad_request(f"the name of the object ({key.name} based on URL) {why}")
+            raise errors.bad_request(f"the name of the object ({key.name} based on URL) {why}")
         _check_place(meta, key)
         found = read_fields(resource, new, options, patched=not replace)
         self._check_preconditions(resource, stored, meta, replace=replace)
@@ -136,7 +124,7 @@ class Writer:
             if not write.dry_run:
                 self._store.remove(resource.id, key)
             details = {"name": key.name, "group": resource.group, "kind": resource.plural, "uid": stored.uid}
-            return msgspec.json.encode(success({k: v for k, v in details.items() if v}))
+            return msgspec.json.encode(errors.success({k: v for k, v in details.items() if v}))
         if "deletionTimestamp" in meta and finalizers == (meta.get("finalizers") or []):
             return resource.encode(stored)
         metadata.mark_deleting(meta, plain=resource.terminate is not None)
@@ -164,7 +152,7 @@ class Writer:
         """
         stored = self._store.get(resource.id, key)
         if stored is None:
-            raise not_found(resource.group, resource.plural, key.name)
+            raise errors.not_found(resource.group, resource.plural, key.name)
         return stored
 
     def _unused_name(self, resource: Resource, namespace: str, base: str) -> str:
@@ -180,12 +168,12 @@ class Writer:
             return
         found = self._store.get("namespaces", Key("", namespace))
         if found is None:
-            raise not_found("", "namespaces", namespace)
+            raise errors.not_found("", "namespaces", namespace)
         if found.deleting:
             cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
             cause["message"] = f"namespace {namespace} is being terminated"
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(resource.group, resource.plural, name, why, [cause])
+            raise errors.forbidden(resource.group, resource.plural, name, why, [cause])
 
     def _check_preconditions(
         self, resource: Resource, stored: Stored, meta: dict[str, Any], *, replace: bool
@@ -193,12 +181,12 @@ class Writer:
         name, version = stored.key.name, meta.get("resourceVersion") or ""
         if replace and meta.get("uid", stored.uid) != stored.uid:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {stored.uid}"
-            raise conflict(resource.group, resource.plural, name, why)
+            raise errors.conflict(resource.group, resource.plural, name, why)
         if not version and replace and not resource.unconditional_update:
-            error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise unprocessable(resource.group, resource.plural, name, [error])
+            error = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.unprocessable(resource.group, resource.plural, name, [error])
         if version and version != str(stored.revision):
-            raise conflict(resource.group, resource.plural, name, _MODIFIED)
+            raise errors.conflict(resource.group, resource.plural, name, _MODIFIED)
 
     def _check_delete(self, resource: Resource, stored: Stored, options: DeleteOptions) -> None:
         name, version = stored.key.name, str(stored.revision)
@@ -209,21 +197,21 @@ class Writer:
             if wanted and wanted != actual:
                 why = f"the {word} in the precondition ({wanted}) does not match the {word} in record ({actual})."
                 why += f" The object might have been {hint}"
-                raise conflict(resource.group, resource.kind, name, why)
+                raise errors.conflict(resource.group, resource.kind, name, why)
         if resource.id == "namespaces" and name in ("default", "kube-system"):
-            raise forbidden("", "namespaces", name, "this namespace may not be deleted", [])
+            raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted", [])
 
 
 def _check_place(meta: dict[str, Any], key: Key) -> None:
     """Name and namespace in the object, where it gives them, are those of the URL."""
     if key.namespace and meta.get("namespace") not in (None, "", key.namespace):
         text = "the namespace of the provided object does not match the namespace sent on the request"
-        raise bad_request(text)
+        raise errors.bad_request(text)
     if key.namespace:
         meta["namespace"] = key.namespace
     if (name := meta.setdefault("name", key.name)) != key.name:
         text = f"the name of the object ({name}) does not match the name on the URL ({key.name})"
-        raise bad_request(text)
+        raise errors.bad_request(text)
 
 
 def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = False) -> None:
@@ -236,28 +224,28 @@ def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = Fals
         problem = (
             f"json: cannot unmarshal {_go_kind(type_name(kind))} into Go struct field .kind of type string"
         )
-        raise bad_request(f"couldn't get version/kind; json parse error: {problem}")
+        raise errors.bad_request(f"couldn't get version/kind; json parse error: {problem}")
     if resource.custom and not kind:
         text = f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
-        raise bad_request(f"{text} '{msgspec.json.encode(body).decode()}'")
+        raise errors.bad_request(f"{text} '{msgspec.json.encode(body).decode()}'")
     for field in ("apiVersion", "kind") if resource.custom else ():
         if body.get(field, "") != wanted[field] and (
             patched or (field == "kind" and api_version == wanted["apiVersion"])
         ):
-            error = invalid(field, body.get(field, ""), f"must be {wanted[field]}")
-            raise unprocessable(resource.group, kind, name, [error])
+            error = errors.invalid(field, body.get(field, ""), f"must be {wanted[field]}")
+            raise errors.unprocessable(resource.group, kind, name, [error])
     if (api_version or resource.custom) and api_version != wanted["apiVersion"]:
         text = f"the API version in the data ({api_version}) does not match the expected API version"
-        raise bad_request(f"{text} ({resource.api_version})")
+        raise errors.bad_request(f"{text} ({resource.api_version})")
     if kind and kind != resource.kind:
         text = f"converting ({kind}) to ({resource.kind}): unknown conversion"
-        raise bad_request(
+        raise errors.bad_request(
             f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {text}'
         )
     if not isinstance(meta, dict | None):
         given = _go_kind(type_name(meta))
         problem = f"json: cannot unmarshal {given} into Go value of type v1.ObjectMeta"
-        raise cannot_handle(resource.kind, resource.version, problem)
+        raise errors.cannot_handle(resource.kind, resource.version, problem)
     body.update(wanted, metadata=meta or {})
 
 
@@ -275,9 +263,9 @@ def read_fields(
 
     def refuse(problem: str, *, as_patch: bool) -> StatusError:
         if not as_patch:
-            return cannot_handle(resource.kind, resource.version, problem)
+            return errors.cannot_handle(resource.kind, resource.version, problem)
         shown = msgspec.json.encode(body).decode()
-        return unprocessable("", "", "", [invalid("patch", shown, problem)])
+        return errors.unprocessable("", "", "", [errors.invalid("patch", shown, problem)])
 
     unknown: list[str] = []
     resource.schema.prune(body, unknown)
@@ -288,15 +276,15 @@ def read_fields(
         options.warnings += texts
     resource.schema.default(body)
     checked = {"metadata": body["metadata"]} if resource.custom else body
-    errors = check_structure(resource.typed, checked)
-    for error in errors:
+    found = check_structure(resource.typed, checked)
+    for error in found:
         if error.reason == "FieldValueTypeInvalid":
             into = f"into Go struct field {resource.kind}.{error.field}"
             problem = f"json: cannot unmarshal {_go_kind(error.value)} {into}"
             if "must be of type byte" in error.detail:
                 problem = "illegal base64 data"
             raise refuse(problem, as_patch=patched and not resource.custom)
-    return errors
+    return found
 
 
 def _go_kind(json_type: str) -> str:
@@ -308,19 +296,19 @@ def _admit(
 ) -> None:
     """Structure, the kind's own rules (which, of a built-in kind, rely on a sound structure), metadata, CEL rules."""
     meta, before = new["metadata"], ABSENT if old is None else old
-    errors = check_structure(resource.schema, new, before) if resource.custom else found
+    wrong = check_structure(resource.schema, new, before) if resource.custom else found
     if not resource.custom:
-        errors += metadata.finalizer_errors(meta)
-    if resource.custom or not errors:
-        errors += resource.validate(new, old)
+        wrong += metadata.finalizer_errors(meta)
+    if resource.custom or not wrong:
+        wrong += resource.validate(new, old)
     if old is None:
-        errors += metadata.validate_new(meta, label_name=resource.id == "namespaces")
+        wrong += metadata.validate_new(meta, label_name=resource.id == "namespaces")
     else:
-        errors += metadata.validate_change(meta, old["metadata"])
-    if resource.custom or not errors:
-        errors += check_rules(resource.schema, new, before, errors)
-    if errors:
-        raise unprocessable(resource.group, resource.kind, meta.get("name", ""), errors)
+        wrong += metadata.validate_change(meta, old["metadata"])
+    if resource.custom or not wrong:
+        wrong += check_rules(resource.schema, new, before, wrong)
+    if wrong:
+        raise errors.unprocessable(resource.group, resource.kind, meta.get("name", ""), wrong)
 
 
 def _isolate(
