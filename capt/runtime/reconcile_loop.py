@@ -95,6 +95,9 @@ class ReconcileLoop:
         Cancelling it cancels them instead.
         """
         async with AsyncExitStack() as watches:
+            watches.callback(
+                self.stop
+            )  # when cancelled: else what waits in the queue would be counted and woken on
             handles = []
             for watch in self._controller.watches:
                 for handle in await watch.open(self._informers, self._handler(watch)):
@@ -149,11 +152,15 @@ class ReconcileLoop:
         structlog.contextvars.bind_contextvars(
             controller=self._controller.name, kind=self._kind.resource.kind
         )
+        task = asyncio.current_task()
+        assert task is not None
         while (item := await self._queue.get()) is not None:
             try:
                 await self._process(item)
             finally:
                 self._queue.done(item.key)
+            if task.cancelling():
+                return  # the reconciler kept to itself that all is over
             # a reconcile that finds all in the cache never waits: without this, a full queue would hold the loop
             await asyncio.sleep(0)
 

@@ -77,7 +77,8 @@ class Harness:
     task: asyncio.Task
 
     def value(self, name, **labels):
-        return self.metrics.registry.get_sample_value(name, {"controller": "c", **labels})
+        queue = {"name": "c"} if name.startswith("workqueue_") else {}
+        return self.metrics.registry.get_sample_value(name, {"controller": "c", **queue, **labels})
 
     def put(self, name, **fields):
         self.api.put("things", "ns", name, apiVersion="test.dev/v1", **fields)
@@ -93,7 +94,8 @@ async def running(script, *, api=None, watches=None, **options):
         await settle()
         yield Harness(clock, api, script, metrics, informers, loop, task)
         loop.stop()
-        await task
+        if not task.cancelled():
+            await task
 
 
 class BrokenLogger:
@@ -642,6 +644,43 @@ class TestStop:
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert script.active["a"] == 0
+
+    async def test_a_cancelled_loop_leaves_no_key_behind(self):
+        """What waited in the queue of a leader that lost its lease is neither counted nor woken up any more."""
+        script = Script({"later": [After(60)]})
+        async with running(script, workers=1) as h:
+            h.put("later")
+            await settle()
+            script.gate = asyncio.Event()
+            h.put("a")
+            h.put("b")
+            await settle()
+            assert h.value("workqueue_depth", priority="0") == 1
+            h.task.cancel()
+            await asyncio.wait({h.task})
+            adds = h.value("workqueue_adds_total")
+            await h.clock.advance(120)
+            assert h.value("workqueue_depth", priority="0") == 0
+            assert h.value("workqueue_adds_total") == adds
+
+    async def test_a_reconcile_that_keeps_a_cancellation_to_itself_is_the_last(self):
+        """A reconciler that catches its cancellation, as careless code does, does not keep a leader that lost at work."""
+
+        async def careless():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return Done()
+
+        script = Script({"a": [careless]})
+        async with running(script, workers=1) as h:
+            h.put("a")
+            h.put("b")
+            await settle()
+            h.task.cancel()
+            await asyncio.wait({h.task}, timeout=10)
+            assert h.task.cancelled()
+            assert [each.name for each in script.requests] == ["a"]
 
 
 class TestBackoff:
