@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from aiohttp import web
 
 from capt.embedded import discovery, errors, faults, openapi, patches
 from capt.embedded.assets import kinds
-from capt.embedded.audit import AuditEvent, RequestInfo, record
+from capt.embedded.audit import AuditEvent, RequestInfo
 from capt.embedded.bodies import decode_body
 from capt.embedded.errors import PathNotFoundError, StatusError
 from capt.embedded.listing import Selection, list_page
@@ -114,14 +115,12 @@ class Api:
         *,
         token: str,
         bookmark_interval: float,
-        audit_limit: int,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._writer = writer
         self._authorization = f"Bearer {token}".encode()
         self._bookmark_interval = bookmark_interval
-        self._audit_limit = audit_limit
         self._watches: set[Watch] = set()
         self._verbs = {
             "get": self._get,
@@ -133,7 +132,7 @@ class Api:
             "delete": self._delete,
             "deletecollection": self._delete_collection,
         }
-        self.audit: list[AuditEvent] = []
+        self.audit: deque[AuditEvent] = deque(maxlen=100_000)
         self.faults = faults.Faults()
         catalogue.on_replaced.append(lambda resource_id: self.end_watches(of=resource_id))
 
@@ -150,7 +149,7 @@ class Api:
                 request.transport.abort()
             response = web.Response()
         finally:
-            record(self.audit, self._audit_limit, info, code)
+            self.audit.append(info.finished(code))
         return response
 
     def end_watches(self, error: StatusError | None = None, *, of: str | None = None) -> None:

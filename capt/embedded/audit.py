@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,19 @@ class RequestInfo:
     namespace: str = ""
     name: str = ""
 
+    def finished(self, code: int) -> AuditEvent:
+        """The record of this request, once it is answered."""
+        return AuditEvent(
+            user_agent=self.user_agent,
+            verb=self.verb,
+            group=self.group,
+            resource=self.resource,
+            subresource=self.subresource,
+            namespace=self.namespace,
+            name=self.name,
+            code=code,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
@@ -38,13 +51,3 @@ class AuditEvent:
     namespace: str
     name: str
     code: int
-
-
-_TOLD = tuple(field.name for field in fields(AuditEvent) if field.name != "code")
-
-
-def record(log: list[AuditEvent], limit: int, info: RequestInfo, code: int) -> None:
-    """Append to ``log``; when it outgrows ``limit``, its older half goes."""
-    if len(log) >= limit:
-        del log[: limit // 2]
-    log.append(AuditEvent(code=code, **{name: getattr(info, name) for name in _TOLD}))

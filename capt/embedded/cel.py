@@ -7,14 +7,14 @@ The library returns run-time errors as values of type ERROR instead of raising t
 from __future__ import annotations
 
 import functools
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
+
+from capt.embedded.formats import fits
 
 _RESERVED = re.compile(
     "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|while"
@@ -38,16 +38,6 @@ def escape_identifier(name: str) -> str:
     return re.sub(r"__|[./-]", lambda match: _ESCAPES[match[0]], name)
 
 
-def _is(parse: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            return bool(parse(text))
-        except ValueError:
-            return False
-
-    return check
-
-
 def _contains(items: list[Any], wanted: list[Any]) -> bool:
     return all(item in items for item in wanted)
 
@@ -64,9 +54,9 @@ def _extension() -> Any:
         ("sum", True, anything, [values], sum),
         ("min", True, anything, [values], min),
         ("max", True, anything, [values], max),
-        ("isURL", False, truth, [text], _is(lambda s: urlsplit(s).scheme or s.startswith("/"))),
-        ("isIP", False, truth, [text], _is(ipaddress.ip_address)),
-        ("isCIDR", False, truth, [text], _is(lambda s: ipaddress.ip_network(s, strict=False))),
+        ("isURL", False, truth, [text], lambda s: s.startswith("/") or fits("uri", s)),
+        ("isIP", False, truth, [text], lambda s: fits("ipv4", s) or fits("ipv6", s)),
+        ("isCIDR", False, truth, [text], lambda s: fits("cidr", s)),
         ("sets.contains", False, truth, two, _contains),
         ("sets.intersects", False, truth, two, lambda a, b: any(item in a for item in b)),
         ("sets.equivalent", False, truth, two, lambda a, b: _contains(a, b) and _contains(b, a)),

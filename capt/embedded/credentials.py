@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trustme
 
+LOOPBACK = "127.0.0.1"  # the only address that is listened on
 _NAMES = ("ca.crt", "server.pem", "token")
 
 
@@ -32,13 +33,13 @@ class Credentials:
         return context
 
 
-def load_credentials(folder: Path | None, host: str) -> Credentials:
+def load_credentials(folder: Path | None) -> Credentials:
     """The credentials kept in ``folder``, made on first use; without a folder fresh ones every time."""
     if folder is not None and all((folder / name).exists() for name in _NAMES):
         ca_pem, server_pem, token = ((folder / name).read_text() for name in _NAMES)
         return Credentials(ca_pem=ca_pem, server_pem=server_pem, token=token)
     authority = trustme.CA(organization_name="capt")
-    certificate = authority.issue_cert(*dict.fromkeys((host, "127.0.0.1", "::1", "localhost")))
+    certificate = authority.issue_cert(LOOPBACK, "localhost")
     made = Credentials(
         ca_pem=authority.cert_pem.bytes().decode(),
         server_pem=certificate.private_key_and_cert_chain_pem.bytes().decode(),

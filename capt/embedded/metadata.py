@@ -118,8 +118,7 @@ def validate_new(metadata: dict[str, Any], *, label_name: bool) -> Iterator[Fiel
         yield invalid("metadata.name", name, text)
     elif len(name) > longest:
         yield invalid("metadata.name", name, f"must be no more than {longest} characters")
-    yield from _validate_maps(metadata)
-    yield from _validate_owners(metadata.get("ownerReferences") or [])
+    yield from _validate_contents(metadata)
 
 
 def validate_change(metadata: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
@@ -134,8 +133,7 @@ def validate_change(metadata: dict[str, Any], old: dict[str, Any]) -> Iterator[F
             names = ", ".join(go_quote(finalizer) for finalizer in added)
             text = "no new finalizers can be added if the object is being deleted, found new finalizers"
             yield forbidden_field("metadata.finalizers", f"{text} []string{{{names}}}")
-    yield from _validate_maps(metadata)
-    yield from _validate_owners(metadata.get("ownerReferences") or [])
+    yield from _validate_contents(metadata)
 
 
 def unqualified_finalizers(metadata: dict[str, Any]) -> Iterator[tuple[int, str]]:
@@ -188,7 +186,7 @@ def label_value_problems(value: str) -> Iterator[str]:
         yield _VALUE_TEXT
 
 
-def _validate_maps(metadata: dict[str, Any]) -> Iterator[FieldError]:
+def _validate_contents(metadata: dict[str, Any]) -> Iterator[FieldError]:
     for key, value in (metadata.get("labels") or {}).items():
         for text in qualified_name_problems(key):
             yield invalid("metadata.labels", key, text)
@@ -204,6 +202,7 @@ def _validate_maps(metadata: dict[str, Any]) -> Iterator[FieldError]:
     for finalizer in metadata.get("finalizers") or []:
         for text in qualified_name_problems(finalizer):
             yield invalid("metadata.finalizers", finalizer, text)
+    yield from _validate_owners(metadata.get("ownerReferences") or [])
 
 
 def _validate_owners(owners: list[dict[str, Any]]) -> Iterator[FieldError]:

@@ -18,15 +18,6 @@ _DESCRIPTIONS = {
     "kind": "Kind is a string value representing the REST resource this object represents.",
 }
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
-_LIST_PARAMETERS = (
-    "continue",
-    "fieldSelector",
-    "labelSelector",
-    "limit",
-    "resourceVersion",
-    "resourceVersionMatch",
-)
-_WATCH_PARAMETERS = ("allowWatchBookmarks", "sendInitialEvents", "timeoutSeconds", "watch")
 _JSON = "application/json"
 
 
@@ -88,9 +79,9 @@ def _paths(resource: Resource) -> dict[str, Any]:
 
     return {
         base: {
-            "get": operation("list", (*_LIST_PARAMETERS, *_WATCH_PARAMETERS)),
+            "get": operation("list", ("fieldSelector", "labelSelector", "limit", "watch")),
             "post": operation("post", _WRITE_PARAMETERS, [_JSON]),
-            "delete": operation("deletecollection", _LIST_PARAMETERS),
+            "delete": operation("deletecollection", ("dryRun", "fieldSelector", "labelSelector")),
         },
         f"{base}/{{name}}": {
             "get": operation("get", ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,11 +44,14 @@ def mutation(form: str, patch: Any, schema: Schema | None) -> Callable[[dict[str
             f"{prefix}json: cannot unmarshal array into Go value of type map[string]interface {{}}"
         )
 
+    forms: dict[str, Callable[[Any, Any], Any]] = {
+        JSON_PATCH: json_patch,
+        MERGE_PATCH: merge,
+        STRATEGIC_PATCH: functools.partial(strategic, schema),
+    }
+
     def mutate(content: dict[str, Any]) -> dict[str, Any]:
-        if form == STRATEGIC_PATCH:
-            patched = strategic(schema, content, patch)
-        else:
-            patched = json_patch(content, patch) if form == JSON_PATCH else merge(content, patch)
+        patched = forms[form](content, patch)
         if not isinstance(patched, dict):
             raise bad_request("the patched object is no object")
         return patched

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from capt.embedded.api import Api
 from capt.embedded.audit import AuditEvent
 from capt.embedded.builtin import builtin_resources
 from capt.embedded.collector import Collector
-from capt.embedded.credentials import load_credentials, write_private
+from capt.embedded.credentials import LOOPBACK, load_credentials, write_private
 from capt.embedded.faults import Faults
 from capt.embedded.journal import Journal
 from capt.embedded.request import WriteOptions
@@ -37,38 +36,25 @@ class ServerOptions:
 
     Attributes:
         data_dir: Where objects, certificates and token are kept between runs; None keeps everything in memory.
-        host: Loopback address to listen on.
-        port: Port to listen on; 0 takes the one of the last run if ``data_dir`` knows it and it is free, else any.
         watch_window: Changes per resource that a watch may start from.
         bookmark_interval: Seconds between the bookmarks of a watch that asked for them.
-        audit_limit: Most audit events kept.
     """
 
     data_dir: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
     watch_window: int = 5000
     bookmark_interval: float = 60.0
-    audit_limit: int = 100_000
 
 
 class ApiServer:
-    """A Kubernetes API server in this process. An async context manager: serves from entry to exit.
+    """A Kubernetes API server in this process, for this machine. An async context manager: serves from entry to exit.
 
-    Raises:
-        ValueError: The host is not a loopback address.
-        OSError: The wanted port is taken.
+    The port is the one of the last run, if ``data_dir`` knows it and it is free, else any.
     """
 
     def __init__(self, options: ServerOptions) -> None:
-        if not ipaddress.ip_address(options.host).is_loopback:
-            raise ValueError(
-                f"the embedded API server listens on loopback addresses only, not on {options.host}"
-            )
-        self._options = options
         if options.data_dir is not None:
             options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._credentials = load_credentials(options.data_dir, options.host)
+        self._credentials = load_credentials(options.data_dir)
         self._journal = Journal(options.data_dir / "objects.db") if options.data_dir is not None else None
         self._store = Store(self._journal, window=options.watch_window)
         self._catalogue = Catalogue()
@@ -82,7 +68,6 @@ class ApiServer:
             writer,
             token=self._credentials.token,
             bookmark_interval=options.bookmark_interval,
-            audit_limit=options.audit_limit,
         )
         namespaces = self._catalogue.by_id("namespaces")
         assert namespaces is not None
@@ -121,8 +106,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Where the server listens."""
-        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
-        return f"https://{host}:{self._port}"
+        return f"https://{LOOPBACK}:{self._port}"
 
     @property
     def ca_pem(self) -> str:
@@ -136,8 +120,8 @@ class ApiServer:
 
     @property
     def audit(self) -> list[AuditEvent]:
-        """Every finished request, oldest first."""
-        return self._api.audit
+        """The last 100,000 finished requests, oldest first."""
+        return list(self._api.audit)
 
     @property
     def faults(self) -> Faults:
@@ -164,22 +148,14 @@ class ApiServer:
 
     def _listen(self) -> socket.socket:
         last = int(self._journal.setting("port") or 0) if self._journal is not None else 0
-        wanted = self._options.port or last
         try:
-            listening = _bind(self._options.host, wanted)
+            listening = socket.create_server((LOOPBACK, last), backlog=512)
         except OSError:
-            if self._options.port:
-                raise
-            listening = _bind(self._options.host, 0)
+            listening = socket.create_server((LOOPBACK, 0), backlog=512)
         self._port = listening.getsockname()[1]
         if self._journal is not None:
             self._journal.set_setting("port", str(self._port))
         return listening
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=512)
 
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
