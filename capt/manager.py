@@ -84,7 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The process's exit code: 0 after an orderly stop, 1 when the manager could not start or a part of it
         failed, 2 for flags that make no sense.
     """
-    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(parse(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before the signal handlers were there
+        return 128 + signal.SIGINT
+
+
+def _main(options: Options) -> int:
     from capt.runtime import ConfigError, configure_logging
 
     configure_logging(format=options.log_format, level=options.log_level)
@@ -92,8 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_run(options))
     except (StartError, ConfigError) as error:
         return _fail(str(error))
-    except KeyboardInterrupt:  # before the signal handlers were there
-        return 128 + signal.SIGINT
     except ExceptionGroup as group:
         return _fail("; ".join(_leaves(group)))
     return 0

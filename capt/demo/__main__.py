@@ -33,6 +33,11 @@ def main() -> int:
         return _show(whole_cluster=_parser().parse_args().cluster)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("capt"):
+            raise
+        print(f"capt demo: it needs {error.name}: pip install 'capt[embedded]'", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from capt import manager
 from capt.embedded_home import embedded_home
 from capt.errors import StartError
-from capt.manager import parse
+from capt.manager import Options, main, parse
 
 
 def test_an_empty_value_is_none_at_all() -> None:
@@ -51,3 +53,13 @@ async def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
         with pytest.raises(StartError, match=f"^--data-dir {data_dir}: Not a directory$"):
             async with embedded_home(data_dir):
                 pass
+
+
+def test_a_ctrl_c_while_python_still_loads_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the signal handlers are there Ctrl-C ends the process as it ends any, without a traceback."""
+
+    def interrupted(_argv: Sequence[str]) -> Options:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(manager, "parse", interrupted)
+    assert main([]) == 130

@@ -44,3 +44,22 @@ def test_a_bad_flag_is_one_line_that_names_it(arguments: list[str], names: str) 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert names in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "flags"), [("capt.demo", []), ("capt.manager", ["--embedded", "--ephemeral"])]
+)
+def test_an_installation_without_what_the_embedded_server_needs_says_so(
+    module: str, flags: list[str]
+) -> None:
+    """Without the extra `embedded` the demo and the flag end with one line that says what to install."""
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['trustme'] = None\n"
+        f"sys.argv[1:] = {flags!r}\n"
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("needs trustme: pip install 'capt[embedded]'")
