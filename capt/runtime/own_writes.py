@@ -42,6 +42,11 @@ class _Mark:
             obj is not None and obj.resource_version >= self.resource_version
         )
 
+    def let_go(self) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(True)
+
 
 class OwnWrites:
     """The writes of this process that one store has not shown yet.
@@ -80,14 +85,18 @@ class OwnWrites:
         mark = self._marks.get(key)
         if mark is not None and mark.is_seen(key, self._store):
             del self._marks[key]
-            for waiter in mark.waiters:
-                if not waiter.done():
-                    waiter.set_result(True)
+            mark.let_go()
 
     def observe_all(self) -> None:
         """As :meth:`observe`, for every key: after a list or a bookmark."""
         for key in tuple(self._marks):
             self.observe(key)
+
+    def forget(self) -> None:
+        """Wait for none of the writes any more: the history that they were part of is over."""
+        marks, self._marks = self._marks, {}
+        for mark in marks.values():
+            mark.let_go()
 
     def pending(self, namespace: str = "") -> list[Key]:
         """Return the keys whose writes are not seen yet, of one namespace or of all."""

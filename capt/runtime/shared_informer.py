@@ -259,8 +259,13 @@ class Informer:
         """Take a list in, at once, and tell the handlers in slices."""
         self._metrics.relists(reason).inc()
         self._last_event = self._clock.monotonic()
+        # the kind is served no more, or the server was restored from a backup
+        went_back = resource_version < self.store.resource_version
         events = self.store.replace(draft, resource_version, initial=not self.synced)
-        self.own_writes.observe_all()
+        if went_back:
+            self.own_writes.forget()
+        else:
+            self.own_writes.observe_all()
         for number, event in enumerate(events, start=1):
             self._deliver(event)
             if number % SLICE == 0:

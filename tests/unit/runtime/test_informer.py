@@ -7,6 +7,7 @@ import pytest
 
 from capt.runtime import (
     Forbidden,
+    Gone,
     Informers,
     Key,
     Kind,
@@ -25,6 +26,7 @@ from tests.support.scripted import (
     event,
     manifest,
     refusal,
+    thing,
     until,
 )
 
@@ -70,6 +72,39 @@ async def test_a_kind_that_goes_away_takes_its_objects_along():
         await until(lambda: handle.missing)
         assert heard.short == [("added", "a"), ("deleted", "a")]
         assert not handle.synced
+
+
+async def test_own_writes_go_with_their_kind():
+    """A read waits for no write of this process to objects of a kind that is served no more."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        handle, watch = await synced(transport, informers, manifest("a", 3))
+        (informer,) = informers.of(THINGS)
+        informer.wrote(thing("a", 20))
+        reading = asyncio.create_task(informer.catch_up([Key("default", "a")]))
+        await settle()
+        assert not reading.done()
+        transport.refusals = [NotFound("x", status=404)]
+        watch.send(bookmark(12))
+        watch.end()
+        await until(lambda: handle.missing)
+        await settle()
+        assert reading.done()
+        assert informer.statistics.pending_writes == 0
+
+
+async def test_own_writes_go_with_a_history_that_went_back():
+    """After the server was restored from a backup, a read waits for no write that the backup does not know."""
+    transport = ScriptedTransport()
+    async with running(transport) as informers:
+        _, watch = await synced(transport, informers, manifest("a", 3))
+        (informer,) = informers.of(THINGS)
+        informer.wrote(thing("a", 11))
+        watch.fail(Gone("x", status=410))
+        again = await transport.opened(1)
+        again.send(event("ADDED", manifest("a", 3)), bookmark(7, end=True))
+        await until(lambda: informer.store.resource_version == 7)
+        assert informer.statistics.pending_writes == 0
 
 
 async def test_a_quiet_kind_is_no_problem():
