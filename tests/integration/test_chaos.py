@@ -62,7 +62,7 @@ def left_behind() -> Counter[str]:
     return Counter(
         type(each).__name__
         for each in gc.get_objects()
-        if isinstance(each, kinds) or str(type(each).__module__).startswith("capt.")
+        if issubclass(type(each), kinds) or str(type(each).__module__).startswith("capt.")
     )
 
 

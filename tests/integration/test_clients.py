@@ -71,7 +71,12 @@ def use_the_official_client(cluster: Cluster) -> None:
                 GROUP, VERSION, NAMESPACE, "captmachinedeployments", name, {"spec": {"replicas": -1}}
             )
         custom.delete_namespaced_custom_object(GROUP, VERSION, NAMESPACE, "captmachinedeployments", name)
-        assert core.list_namespaced_event(NAMESPACE).items
+        for _ in kubernetes.watch.Watch().stream(
+            core.list_namespaced_event, NAMESPACE, timeout_seconds=120
+        ):  # events are written behind the work
+            break
+        else:
+            pytest.fail("there are no events")
         secret = kubernetes.client.V1Secret(metadata={"name": "credentials"}, string_data={"key": "value"})
         core.create_namespaced_secret(NAMESPACE, secret)
         assert core.read_namespaced_secret("credentials", NAMESPACE).data == {"key": "dmFsdWU="}

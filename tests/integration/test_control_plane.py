@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from functools import partial
@@ -128,12 +129,16 @@ async def test_a_vpc_that_takes_too_long(new: World) -> None:
 async def test_a_control_plane_that_takes_too_long(new: World) -> None:
     """Seed 003, B-P14: after controlPlaneTimeout it is Failed; Terraform goes on, and a late Ready clears it."""
     config = {"region": "us-west-2", "timeouts": {"controlPlaneTimeout": 1}}
-    async with new.manager(clock=FastClock(FAST), simulation=Simulation(apply_seconds=100.0)):
+    client, name = new.cluster.client, workspace_name(NAMESPACE, f"{NAME}-eks-controlplane-apply")
+    secret = {"metadata": {"namespace": NAMESPACE, "name": f"{NAME}-eks-connection"}, "type": "Opaque"}
+    data = {"cluster_certificate_authority_data": encoded(CA), "token": encoded("t")}
+    async with new.manager(clock=FastClock(FAST), engine=False):
         await new.create(controlPlaneConfig=config)
-        await new.phase("Creating", "WaitingForWorkspace")
         await new.phase("Failed", "ControlPlaneTimeout")
-        control_plane = await new.phase("Ready")
         await new.cluster.observer.told(CAPT_CONTROL_PLANE, "ControlPlaneTimeout")
+        await client.create(SECRET, secret | {"data": data})
+        await client.patch(WORKSPACE, "", name, ready_workspace(), subresource="status")
+        control_plane = await new.phase("Ready")
     assert control_plane.status.failure_reason is None
 
 
@@ -145,15 +150,15 @@ async def test_a_secret_that_does_not_come(new: World) -> None:
     foreign = {"metadata": {"namespace": NAMESPACE, "name": name}, "type": "Opaque"}
     async with new.manager(clock=FastClock(FAST), engine=False):
         await new.create(controlPlaneConfig=config)
-        await new.phase("Creating", "WaitingForWorkspace")
         name_of_workspace = workspace_name(NAMESPACE, f"{NAME}-eks-controlplane-apply")
 
         async def made() -> bool:
             return await new.cluster.observer.client.get(WORKSPACE, "", name_of_workspace) is not None
 
         await new.cluster.observer.until(made)
+        waiting = asyncio.create_task(new.phase("Creating", "WaitingForSecret"))
         await client.patch(WORKSPACE, "", name_of_workspace, ready_workspace(), subresource="status")
-        await new.phase("Creating", "WaitingForSecret")
+        await waiting
         await new.phase("Failed", "SecretTimeout")
         data = {"cluster_certificate_authority_data": encoded(CA), "token": encoded("t")}
         await client.create(SECRET, foreign | {"data": data})

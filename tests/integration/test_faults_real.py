@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ FAST = 4  # a leader that hears nothing for ten seconds of its clock gives up: t
 LEADER = replace(QUIET, leader_elect=True, retry_period=1.0)
 TERRAFORM = Simulation(apply_seconds=1.0, destroy_seconds=0.5)
 MOST_REQUESTS = 600  # for three machines through a fault, with or without an answer; seen were 140 to 260
+RENEWALS = 2 * FAST  # of the lease in a second, at most; a busy machine takes more seconds
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -121,7 +123,7 @@ async def test_a_rolling_update_survives_when(plane: ControlPlane, cluster: Clus
         await cluster.observer.settled(DEPLOYMENT, replicas=REPLICAS)
         broken = watch_promises(cluster, least_available=REPLICAS, most_machines=REPLICAS + 1)
         seen = watch_uids(cluster)
-        begun, asked = plane.audit_position, requests(manager)
+        begun, asked, started = plane.audit_position, requests(manager), time.monotonic()
 
         await change(cluster, "t3.large")
         await cluster.observer.until(lambda: exists(cluster, "t3.large"))
@@ -136,7 +138,7 @@ async def test_a_rolling_update_survives_when(plane: ControlPlane, cluster: Clus
         assert broken == []
         assert max(map(len, seen.values())) == 2 * REPLICAS, "each was made once"
         await until(lambda: is_silent(plane, begun))
-        assert requests(manager) - asked < MOST_REQUESTS
+        assert requests(manager) - asked < MOST_REQUESTS + RENEWALS * (time.monotonic() - started)
 
         cluster.observer.checks.clear()
         await cluster.client.delete(MACHINE_DEPLOYMENT, NAMESPACE, DEPLOYMENT)

@@ -16,9 +16,11 @@ from capt.controllers import names
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET, TEMPLATE
 from capt.controllers.machine_deployment.template_hash import template_hash
 from capt.runtime import HttpTransport, find_condition, is_true, raise_for_status
+from capt.runtime.testing import FakeClock
 from tests.support.cluster import EVENT, NAMESPACE, WORKSPACE, Cluster, samples
 from tests.support.machines import GROUP, NODE
 from tests.support.refusal import RefusingTransport
+from tests.support.waiting import until
 
 DEPLOYMENT = "worker-deployment"
 GROUP_MODULE = """
@@ -301,18 +303,26 @@ async def test_the_annotated_machine_goes_first(cluster: Cluster) -> None:
 
 async def test_min_ready_seconds_delays_availability(cluster: Cluster) -> None:
     """A ready machine becomes available after minReadySeconds, by itself and not before."""
-    async with cluster.manager():
-        await cluster.apply(samples()[0], machine_set("alone", 1, minReadySeconds=1))
+    clock = FakeClock(datetime.now(UTC))
 
-        async def ready() -> bool:
-            found = await cluster.observer.client.get(MACHINE_SET, NAMESPACE, "alone")
-            return found is not None and found.status.ready_replicas == 1
-
-        await cluster.observer.until(ready)
+    async def counts(step: float) -> tuple[int, int]:
+        await clock.advance(step)
         found = await cluster.observer.client.get(MACHINE_SET, NAMESPACE, "alone")
-        assert found is not None
-        assert found.status.available_replicas == 0
-        await until_says(cluster, MACHINE_SET, "alone", "MachinesAvailable")
+        return (found.status.ready_replicas, found.status.available_replicas) if found else (0, 0)
+
+    async def ready() -> bool:
+        return (await counts(0.2))[0] == 1
+
+    async def available() -> bool:
+        return (await counts(10))[1] == 1
+
+    async with cluster.manager(clock=clock):
+        await cluster.apply(samples()[0], machine_set("alone", 1, minReadySeconds=60))
+        await cluster.observer.until(ready)
+        assert await counts(0) == (1, 0)
+        before = clock.monotonic()
+        await cluster.observer.until(available)
+        assert clock.monotonic() - before > 30
 
 
 async def test_a_stuck_rollout_is_reported_and_goes_on(cluster: Cluster) -> None:
@@ -482,6 +492,16 @@ async def test_a_definition_older_than_the_manager_holds_no_machine_up(cluster: 
                 await until_says(cluster, MACHINE, "alone", "Provisioned")
         finally:
             await serve(current)
+            await until(lambda: keeps_optional_variables(cluster))
+
+
+async def keeps_optional_variables(cluster: Cluster) -> bool:
+    """Tell whether the server, which takes a moment to follow a changed definition, knows the newer field."""
+    metadata = {"name": "probe", "namespace": NAMESPACE}
+    spec = {"templateRef": {"name": "none"}, "optionalVariables": ["a"]}
+    made = await cluster.client.create(APPLY, {"metadata": metadata, "spec": spec})
+    await cluster.client.delete(APPLY, NAMESPACE, "probe")
+    return bool(made.spec.optional_variables)
 
 
 NULL_MODULE = """
