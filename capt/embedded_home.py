@@ -15,8 +15,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -49,6 +51,15 @@ class EmbeddedHome:
     data_dir: Path
     kubeconfig: Path
     url: str
+
+
+def say(*lines: str) -> None:
+    """Print lines for people; when nobody reads them any more, that is no reason to end."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:
+        # what is still buffered would fail once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +117,10 @@ def _directory(data_dir: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         if standing := standing_resources(folder):
-            print(f"{STATE_IS_KEPT} of {', '.join(standing)}: kept in {folder}", flush=True)
+            say(
+                f"{STATE_IS_KEPT} of {', '.join(standing)}: kept in {folder}; "
+                f"--embedded --data-dir {shlex.quote(str(folder))} takes it up again"
+            )
         else:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -443,18 +443,17 @@ def _greet(home: EmbeddedHome, engine: Engine) -> None:
     import shlex
 
     from capt.assets import manifests
+    from capt.embedded_home import say
 
     # to be pasted into a shell: a folder's name may hold spaces
     kubectl = f"kubectl --kubeconfig {shlex.quote(str(home.kubeconfig))}"
-    print(
+    say(
         f"capt {__version__} with an API server at {home.url}",
         f"engine:     {engine}",
         f"data:       {home.data_dir}",
         f"kubeconfig: {home.kubeconfig}",
         f"try:        {kubectl} apply -f {shlex.quote(str(manifests() / 'samples'))}",
         f"            {kubectl} get cluster-api,workspaces -w",
-        sep="\n",
-        flush=True,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -63,3 +64,15 @@ def test_an_installation_without_what_the_embedded_server_needs_says_so(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith("needs trustme: pip install 'capt[embedded]'")
+
+
+def test_a_greeting_that_nobody_reads_ends_nothing() -> None:
+    """Whoever closed the pipe behind standard output, `| head` for instance, has not stopped the manager."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from capt.embedded_home import say; say('hello', 'again'); print('more')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
