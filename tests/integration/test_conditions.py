@@ -11,6 +11,7 @@ from tests.support.cluster import NAMESPACE, Cluster
 from tests.support.control_planes import control_plane_body, module, template_body
 from tests.support.core import capt_cluster_body, cluster_body
 from tests.support.fast_clock import FastClock
+from tests.support.held_clock import HELD, HeldClock
 from tests.support.watched import NAME, watched
 
 FAST = 300  # five minutes are a second
@@ -18,6 +19,7 @@ VPC = 'output "vpc_id" { value = "vpc-1" }\n'
 OTHER_VPC = VPC + 'output "more" { value = 1 }\n'
 BLIND = 'output "other" { value = 1 }\n'
 BROKEN = "}"
+HELD_APPLY = terraform.Simulation(apply_seconds=HELD)
 
 
 def vpc() -> dict[str, Any]:
@@ -42,10 +44,8 @@ def applies_of(name: str) -> dict[str, Any]:
 async def test_every_condition_of_a_vpc(cluster: Cluster) -> None:
     """Seed 003, B-C19: VPCReady, VPCCreating and VPCFailed with their reasons, from the first look to the deletion."""
     client = cluster.client
-    async with watched(cluster, CAPT_CLUSTER, simulation=terraform.Simulation(apply_seconds=0.2)) as (
-        seen,
-        edition,
-    ):
+    clock = HeldClock()
+    async with watched(cluster, CAPT_CLUSTER, clock=clock, simulation=HELD_APPLY) as (seen, edition):
         await client.create(APPLY, applies_of(f"{NAME}-vpc"))
         await client.create(CAPT_CLUSTER, vpc())
         await seen.until("WaitingForCluster")
@@ -57,8 +57,10 @@ async def test_every_condition_of_a_vpc(cluster: Cluster) -> None:
         await seen.until("VPCCreationFailed")
         await replace_module(cluster, "vpc", VPC)
         await seen.until("VPCCreated")
+        clock.free.clear()
         await replace_module(cluster, "vpc", OTHER_VPC)
         await seen.has("VPCCreating", "VPCUpdating")
+        clock.free.set()
         await seen.until("VPCCreated")
         await replace_module(cluster, "vpc", BROKEN)
         await seen.until("VPCReconciliationFailed")
@@ -114,10 +116,8 @@ async def test_a_change_of_a_vpc_that_takes_too_long(cluster: Cluster) -> None:
 async def test_every_condition_of_a_control_plane(cluster: Cluster) -> None:
     """Seed 003, B-P25, B-P30, B-P31: Ready, Initialized, Creating and Failed in each phase; a failed one gets no Secret."""
     client = cluster.client
-    async with watched(cluster, CAPT_CONTROL_PLANE, simulation=terraform.Simulation(apply_seconds=0.2)) as (
-        seen,
-        edition,
-    ):
+    clock = HeldClock()
+    async with watched(cluster, CAPT_CONTROL_PLANE, clock=clock, simulation=HELD_APPLY) as (seen, edition):
         await client.create(CAPT_CONTROL_PLANE, {**control_plane_body()})
         await seen.until("WaitingForCluster")
         await client.create(edition.cluster, body_of(edition))
@@ -138,8 +138,10 @@ async def test_every_condition_of_a_control_plane(cluster: Cluster) -> None:
         await seen.has("SecretsReady", "KubeconfigGenerationFailed")
         await replace_module(cluster, "eks", module())
         await seen.has("Initialized", "Initialized")
+        clock.free.clear()
         await client.patch(CAPT_CONTROL_PLANE, NAMESPACE, NAME, {"spec": {"version": "v1.32.0"}})
         await seen.has("RollingOut", "RollingOut")
+        clock.free.set()
         await seen.until("Ready")
         await client.patch(edition.cluster, NAMESPACE, NAME, {"spec": {"paused": True}})
         await seen.has("Paused", "Paused")

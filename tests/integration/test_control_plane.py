@@ -34,6 +34,7 @@ from tests.support.control_planes import (
 )
 from tests.support.core import capt_cluster_body, cluster_body
 from tests.support.fast_clock import FastClock
+from tests.support.held_clock import HELD, HeldClock
 from tests.support.refusal import RefusingTransport
 
 BROKEN = "Invalid configuration"
@@ -458,17 +459,23 @@ async def test_an_upgrade(new: World) -> None:
                 )
             )
 
-    async with new.manager(simulation=Simulation(apply_seconds=0.3)):
+    async def rolling() -> bool:
+        return ("Ready", "v1.31.2", "True", True) in seen
+
+    clock = HeldClock()
+    async with new.manager(clock=clock, simulation=Simulation(apply_seconds=HELD)):
         await new.create()
         await new.phase("Ready")
         new.cluster.observer.checks.append(check)
+        clock.free.clear()
         await client.patch(CAPT_CONTROL_PLANE, NAMESPACE, NAME, {"spec": {"version": "v1.32.0"}})
+        await new.cluster.observer.until(rolling)
+        clock.free.set()
         control_plane = await new.until(lambda each: each.status.version == "v1.32.0")
         assert outputs_of(control_plane)["cluster_version"] == "1.32"
         assert condition_of(control_plane, "RollingOut") == "False"
         for reason in ("RollingOut", "RolledOut"):
             await new.cluster.observer.told(CAPT_CONTROL_PLANE, reason, of_type="Normal")
-    assert ("Ready", "v1.31.2", "True", True) in seen
     assert {phase for phase, *_ in seen} == {"Ready"}
 
 

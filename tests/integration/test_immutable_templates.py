@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import yaml
 
 from hack.envtest import ControlPlane
@@ -56,10 +57,9 @@ class Server:
             return answer.status, await answer.text()
 
 
-@pytest.fixture
-async def policy(cluster: Cluster, plane: ControlPlane | None) -> AsyncIterator[Server]:
-    """A server with capt's definitions on which the policy is in force."""
-    assert plane is not None
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def in_force(plane: ControlPlane) -> AsyncIterator[None]:
+    """The policy, made once: a server that reads its policies from a cache takes a moment to forget and to learn one."""
     text = (project.ROOT / "manifests" / "policies" / "immutable_templates.yaml").read_text(encoding="utf-8")
     objects = list(yaml.safe_load_all(text))
     async with plane.session() as session:
@@ -68,11 +68,18 @@ async def policy(cluster: Cluster, plane: ControlPlane | None) -> AsyncIterator[
             status, answer = await server.call("POST", f"{POLICIES}/{PLURALS[body['kind']]}", body)
             assert status == 201, answer
         try:
-            yield server
+            yield
         finally:
             for body in objects:
                 name = body["metadata"]["name"]
                 await server.call("DELETE", f"{POLICIES}/{PLURALS[body['kind']]}/{name}")
+
+
+@pytest.fixture
+async def policy(cluster: Cluster, plane: ControlPlane, in_force: None) -> AsyncIterator[Server]:
+    """A server with capt's definitions on which the policy is in force."""
+    async with plane.session() as session:
+        yield Server(session, plane.url)
 
 
 @pytest.mark.parametrize(("api_version", "plural", "kind", "spec"), TEMPLATES)
