@@ -29,8 +29,9 @@ from capt.embedded.resource import Catalogue, Resource
 from capt.embedded.scaling import apply_scale, scale_of
 from capt.embedded.schema import Schema
 from capt.embedded.store import Key, Store
+from capt.embedded.validation import check_structure
 from capt.embedded.watch import Watch
-from capt.embedded.writes import Mutation, Writer
+from capt.embedded.writes import Mutation, Writer, check_target
 
 _LOG = logging.getLogger(__name__)
 _SMALL = 256 * 1024  # bytes of a list that leave in one piece
@@ -98,7 +99,7 @@ class _Exchange:
         body: Any = {}
         if raw.strip():
             body, _ = decode_body(raw, self.content_type, _DELETE_OPTIONS)
-            if not isinstance(body, dict):
+            if check_structure(_DELETE_OPTIONS, body):
                 raise errors.bad_request("the body of the request is no DeleteOptions")
         write = self.write_options("DeleteOptions", next(iter(body.get("dryRun") or ()), None))
         return DeleteOptions.read(body, self.request.query), write
@@ -317,9 +318,9 @@ class Api:
         options = exchange.write_options("UpdateOptions")
         body = await exchange.object(options)
         resource, key = exchange.resource, exchange.key
+        if exchange.info.subresource != "scale":
+            check_target(resource, key, body)
         if resource.create_on_update and self._store.get(resource.id, key) is None:
-            if body.setdefault("metadata", {}).setdefault("name", key.name) != key.name:
-                raise errors.bad_request("the name of the object does not match the name on the URL")
             return _json(self._writer.create(resource, key.namespace, body, options), code=201)
         return self._write(exchange, lambda _: body, options, replace=True)
 

@@ -7,12 +7,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from capt.embedded.assets import kinds
 from capt.embedded.definitions import complete_names
-from capt.embedded.errors import FieldError, forbidden_field, go_quote, invalid, not_supported, required
+from capt.embedded.errors import (
+    FieldError,
+    cannot_handle,
+    forbidden_field,
+    go_quote,
+    invalid,
+    not_supported,
+    required,
+)
 from capt.embedded.metadata import is_label, is_subdomain, now
 from capt.embedded.resource import Catalogue
 from capt.embedded.schema import Schema, compile_pattern
 from capt.embedded.tables import json_path
+from capt.embedded.validation import check_structure
 from capt.embedded.validation import validate as validate_value
 
 RESOURCE_ID = "customresourcedefinitions.apiextensions.k8s.io"
@@ -25,6 +35,7 @@ _DNS_1035 = (
     " end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is"
     " '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
+_NODE = Schema(kinds()["schemaNode"])
 _UNSUPPORTED = ("$ref", "definitions", "patternProperties", "dependencies")
 
 
@@ -138,9 +149,12 @@ def _version_errors(version: dict[str, Any], path: str, where: str) -> Iterator[
 
 def _structure_errors(node: Any, path: str, *, spine: bool = True) -> Iterator[FieldError]:
     """What keeps a schema from being structural (every node typed, structure outside of logic)."""
-    if not isinstance(node, dict):
-        yield invalid(path, str(node), "must be a schema")
-        return
+    _NODE.default(node)
+    for error in check_structure(_NODE, node):
+        if error.reason == "FieldValueTypeInvalid":
+            problem = f"json: cannot unmarshal {error.value} into Go struct field {path}.{error.field}"
+            raise cannot_handle("CustomResourceDefinition", "v1", problem)
+        yield replace(error, field=f"{path}.{error.field}")
     yield from _node_errors(node, path, spine=spine)
     yield from _map_list_errors(node, path)
     for name, child in (node.get("properties") or {}).items():

@@ -33,7 +33,7 @@ def mutation(form: str, patch: Any, schema: Schema | None) -> Callable[[dict[str
         StatusError: 400 for a malformed patch; from the function, 400 or 422 when it does not apply.
     """
     if form == JSON_PATCH:
-        if not isinstance(patch, list) or not all(isinstance(each, dict) for each in patch):
+        if not isinstance(patch, list) or not all(map(_is_operation, patch)):
             into = "[]handlers.jsonPatchOp"
             raise bad_request(
                 f"error decoding patch: json: cannot unmarshal object into Go value of type {into}"
@@ -53,10 +53,20 @@ def mutation(form: str, patch: Any, schema: Schema | None) -> Callable[[dict[str
     def mutate(content: dict[str, Any]) -> dict[str, Any]:
         patched = forms[form](content, patch)
         if not isinstance(patched, dict):
-            raise bad_request("the patched object is no object")
+            raise _does_not_apply()
         return patched
 
     return mutate
+
+
+def _is_operation(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(n, ""), str) for n in ("op", "path", "from"))
+
+
+def _does_not_apply() -> StatusError:
+    return StatusError(
+        422, "Invalid", "the server rejected our request due to an error in our request", details={}
+    )
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -135,8 +145,7 @@ def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
         try:
             target = _operate(target, operation)
         except (LookupError, ValueError, TypeError) as error:
-            text = "the server rejected our request due to an error in our request"
-            raise StatusError(422, "Invalid", text, details={}) from error
+            raise _does_not_apply() from error
     return target
 
 
@@ -144,7 +153,7 @@ def _operate(target: Any, operation: dict[str, Any]) -> Any:
     action, path = operation["op"], _pointer(operation["path"])
     match action:
         case "add" | "replace":
-            return _put(target, path, operation["value"], insert=action == "add")
+            return _put(target, path, operation.get("value"), insert=action == "add")
         case "remove":
             _at(target, path[:-1]).pop(_step(_at(target, path[:-1]), path[-1]))
         case "move" | "copy":

@@ -82,12 +82,8 @@ class Writer:
         stored = self.existing(resource, key)
         old = resource.decode(stored)
         new = mutate(resource.decode(stored))
-        check_kind(resource, new, patched=not replace)
+        check_target(resource, key, new, patched=not replace)
         meta: dict[str, Any] = new["metadata"]
-        if replace and not meta.get("name"):
-            why = "was undeterminable: name must be provided"
-            raise errors.bad_request(f"the name of the object ({key.name} based on URL) {why}")
-        _check_place(meta, key)
         found = read_fields(resource, new, options, patched=not replace)
         self._check_preconditions(resource, stored, meta, replace=replace)
         metadata.restore(meta, old["metadata"])
@@ -182,7 +178,7 @@ class Writer:
         if replace and meta.get("uid", stored.uid) != stored.uid:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {stored.uid}"
             raise errors.conflict(resource.group, resource.plural, name, why)
-        if not version and replace and not resource.unconditional_update:
+        if not version and not resource.unconditional_update:
             error = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.unprocessable(resource.group, resource.plural, name, [error])
         if version and version != str(stored.revision):
@@ -200,6 +196,19 @@ class Writer:
                 raise errors.conflict(resource.group, resource.kind, name, why)
         if resource.id == "namespaces" and name in ("default", "kube-system"):
             raise errors.forbidden("", "namespaces", name, "this namespace may not be deleted", [])
+
+
+def check_target(resource: Resource, key: Key, body: dict[str, Any], *, patched: bool = False) -> None:
+    """The object must be of the kind that its path serves, and be the one that the path names.
+
+    Raises:
+        StatusError: 400 or 422.
+    """
+    check_kind(resource, body, patched=patched)
+    if not body["metadata"].get("name"):
+        why = "was undeterminable: name must be provided"
+        raise errors.bad_request(f"the name of the object ({key.name} based on URL) {why}")
+    _check_place(body["metadata"], key)
 
 
 def _check_place(meta: dict[str, Any], key: Key) -> None:
@@ -226,8 +235,11 @@ def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = Fals
         )
         raise errors.bad_request(f"couldn't get version/kind; json parse error: {problem}")
     if resource.custom and not kind:
-        text = f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in"
-        raise errors.bad_request(f"{text} '{msgspec.json.encode(body).decode()}'")
+        problem = f"Object 'Kind' is missing in '{msgspec.json.encode(body).decode()}'"
+        if patched:
+            raise _refused_patch(body, problem)
+        text = f"the object provided is unrecognized (must be of type {resource.kind}): {problem}"
+        raise errors.bad_request(text)
     for field in ("apiVersion", "kind") if resource.custom else ():
         if body.get(field, "") != wanted[field] and (
             patched or (field == "kind" and api_version == wanted["apiVersion"])
@@ -261,17 +273,15 @@ def read_fields(
             in a built-in kind.
     """
 
-    def refuse(problem: str, *, as_patch: bool) -> StatusError:
-        if not as_patch:
-            return errors.cannot_handle(resource.kind, resource.version, problem)
-        shown = msgspec.json.encode(body).decode()
-        return errors.unprocessable("", "", "", [errors.invalid("patch", shown, problem)])
+    def refuse(problem: str) -> StatusError:
+        refused = errors.cannot_handle(resource.kind, resource.version, problem)
+        return _refused_patch(body, problem) if patched else refused
 
     unknown: list[str] = []
     resource.schema.prune(body, unknown)
     texts = [f'unknown field "{path}"' for path in unknown]
     if texts and options.field_validation == "Strict":
-        raise refuse(f"strict decoding error: {', '.join(texts)}", as_patch=patched)
+        raise refuse(f"strict decoding error: {', '.join(texts)}")
     if options.field_validation == "Warn":
         options.warnings += texts
     resource.schema.default(body)
@@ -283,8 +293,13 @@ def read_fields(
             problem = f"json: cannot unmarshal {_go_kind(error.value)} {into}"
             if "must be of type byte" in error.detail:
                 problem = "illegal base64 data"
-            raise refuse(problem, as_patch=patched and not resource.custom)
+            raise refuse(problem)
     return found
+
+
+def _refused_patch(body: dict[str, Any], problem: str) -> StatusError:
+    shown = msgspec.json.encode(body).decode()
+    return errors.unprocessable("", "", "", [errors.invalid("patch", shown, problem)])
 
 
 def _go_kind(json_type: str) -> str:

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.steps import CONFIG_MAPS, WIDGETS, Send, get, merge, post, script
-from tests.support.api_client import widget
+from tests.conformance.steps import (
+    CONFIG_MAPS,
+    CRDS,
+    WIDGETS,
+    Send,
+    config_map,
+    delete,
+    get,
+    json_patch,
+    merge,
+    post,
+    put,
+    script,
+)
+from tests.support.api_client import definition, widget
 
 _WIDGET = '{"kind":"Widget","apiVersion":"example.com/v1","metadata":{"name":"%s"},"spec":{"color":"red",%s}}'
 _MAP = '{"metadata":{"name":"%s"},%s}'
@@ -24,6 +37,28 @@ def _widget(name: str, inner: str) -> Send:
 def _map(name: str, inner: str) -> Send:
     return post(CONFIG_MAPS, None, raw=(_MAP % (name, inner)).encode(), view=_outcome)
 
+
+def _odd_definition(node: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"spec": node}}
+    return definition("odds", "Odd", schema={"openAPIV3Schema": schema}, subresources={})
+
+
+_A = f"{WIDGETS}/a"
+_TEXT = {"type": "string"}
+_NO_SCHEMAS: tuple[dict[str, Any], ...] = (
+    {"type": "integer", "minimum": "x"},
+    _TEXT | {"pattern": 5},
+    _TEXT | {"enum": 5},
+    _TEXT | {"maxLength": 1.5},
+    _TEXT | {"anyOf": 5},
+    {"type": ["string"]},
+    {"type": "object", "properties": []},
+    {"type": "object", "properties": {"a": 5}},
+    {"type": "object", "required": "x"},
+    {"type": "object", "x-kubernetes-validations": "x"},
+    {"type": "object", "x-kubernetes-validations": [{"rule": "true", "reason": "Odd"}]},
+    {"type": "array", "items": _TEXT, "x-kubernetes-list-type": "odd"},
+)
 
 SCRIPTS = (
     script(
@@ -77,6 +112,46 @@ SCRIPTS = (
         merge(f"{WIDGETS}/a", {"spec": {"anything": {"a": True, "b": False}}}),
         merge(f"{WIDGETS}/a", {"spec": {"anything": {"a": 1}}}),
         get(f"{WIDGETS}/a"),
+    ),
+    script(
+        "a schema whose keywords hold something else is refused",
+        *(post(CRDS, _odd_definition(node), view=lambda body: body["code"]) for node in _NO_SCHEMAS),
+    ),
+    script(
+        "a patch can take nothing away that an object must have",
+        post(WIDGETS, widget("a", meta={"finalizers": ["example.com/x"]}), save="a"),
+        json_patch(_A, {"op": "add", "path": 5, "value": 1}, view=_outcome),
+        json_patch(_A, {"op": "replace", "path": "", "value": 5}),
+        json_patch(_A, {"op": "remove", "path": "/metadata"}),
+        json_patch(_A, {"op": "remove", "path": "/kind"}, view=_outcome),
+        json_patch(_A, {"op": "add", "path": "/metadata/labels", "value": []}, view=_outcome),
+        json_patch(_A, {"op": "add", "path": "/spec/note"}),
+        merge(_A, {"metadata": None}),
+        merge(_A, {"metadata": {"name": None}}),
+        merge(_A, {"metadata": {"resourceVersion": None}}),
+        merge(_A, {"metadata": {"labels": {"a": 1}}}, view=_outcome),
+        merge(_A, {"kind": None}, view=_outcome),
+        put(f"{WIDGETS}/nope", widget("other")),
+        put(f"{CONFIG_MAPS}/nope", config_map("other")),
+        get(_A),
+    ),
+    script(
+        "what is no DeleteOptions deletes nothing",
+        post(WIDGETS, widget("a")),
+        *(
+            delete(_A, options, view=_outcome)
+            for options in (
+                5,
+                [],
+                {"preconditions": 5},
+                {"preconditions": {"uid": 5}},
+                {"gracePeriodSeconds": "x"},
+                {"propagationPolicy": 5},
+                {"dryRun": "All"},
+                {"kind": "Widget"},
+            )
+        ),
+        get(_A),
     ),
     script(
         "a kind is a text",
