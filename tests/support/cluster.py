@@ -325,7 +325,7 @@ async def cluster(
         ):
             client = Client(transport, informers, clock=clock)
             folders = (manifests() / "crds", manifests() / "workspace")
-            await install_definitions(client, definitions(*folders), clock)
+            await install_definitions(client, definitions(*folders), SystemClock())
             observer = Observer(client, informers)
             handles = [
                 await informers.watch(kind, partial(observer.on_event, kind))

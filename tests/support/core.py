@@ -33,9 +33,7 @@ async def core(cluster: Cluster, name: EditionName, *, clock: Clock | None = Non
         CAPT_CLUSTER,
         CAPT_CONTROL_PLANE,
     )
-    await install_definitions(
-        cluster.client, [dict(each) for each in edition.definitions], clock or SystemClock()
-    )
+    await install_definitions(cluster.client, [dict(each) for each in edition.definitions], SystemClock())
     handles = [
         await cluster.observer.informers.watch(kind, partial(cluster.observer.on_event, kind))
         for kind in kinds
