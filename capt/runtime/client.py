@@ -18,7 +18,15 @@ import msgspec
 
 from capt.runtime import json_patch
 from capt.runtime.clock import Clock, SystemClock
-from capt.runtime.errors import ApiError, Conflict, NotFound, NotWatched, UndecodableError
+from capt.runtime.errors import (
+    MALFORMED,
+    ApiError,
+    Conflict,
+    NotFound,
+    NotWatched,
+    ServerError,
+    UndecodableError,
+)
 from capt.runtime.informer import Informers
 from capt.runtime.logging import get_logger
 from capt.runtime.merge_patch import difference, overlay
@@ -469,7 +477,7 @@ class Client:
                 plurals = frozenset(item.name for item in _decode_discovery(answer.body).resources)
             except NotFound:
                 plurals = frozenset()
-            except msgspec.MsgspecError as error:
+            except MALFORMED as error:
                 raise UndecodableError(f"discovery of {path}: {error}") from error
             self._discovered[path] = (self._clock.monotonic(), plurals)
         return kind.resource.plural in plurals
@@ -528,7 +536,11 @@ class Client:
         return answer
 
     def _written(self, kind: Kind[T], answer: Response) -> T:
-        obj = parse_object(answer.body, kind.resource)
+        try:
+            obj = parse_object(answer.body, kind.resource)
+        except UndecodableError as error:
+            # not the object's fault: something between us and the server answered, and the write may have been done
+            raise ServerError(f"the answer to a write is {error}", status=answer.status) from error
         for informer in self._caches(kind.resource):
             informer.wrote(obj)
         return self._views.of(kind, obj)
@@ -638,13 +650,20 @@ def _object_in(answer: Response, resource: Resource) -> Object | None:
 
 
 def _status_uid(body: bytes) -> str:
-    details = _decode_answer(body).details
+    details = _answer(body).details
     return details.uid if details is not None else ""
 
 
 def _version(body: bytes) -> str:
-    metadata = _decode_answer(body).metadata
+    metadata = _answer(body).metadata
     return metadata.resource_version if metadata is not None else ""
+
+
+def _answer(body: bytes) -> _Answer:
+    try:
+        return _decode_answer(body)
+    except MALFORMED:
+        return _Answer()
 
 
 def _dumped(model: Dumpable) -> dict[str, Any]:

@@ -31,9 +31,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+
+MALFORMED: Final = (ValueError, RecursionError)
+"""What decoders raise: of what is no JSON or not of the expected form, and of what is nested more deeply than they go."""
 
 
 class ApiError(Exception):
@@ -266,9 +269,9 @@ def raise_for_status(answer: AnswerLike) -> None:
         answer: a response; header names in any case that its mapping looks up.
 
     Raises:
-        ApiError: the status is 400 or above.
+        ApiError: the status is none of success. A redirect that leads nowhere is none either: the API server sends none.
     """
-    if answer.status >= 400:
+    if not 200 <= answer.status < 300:
         raise error_from_status(
             answer.status, answer.body, retry_after=_seconds(answer.headers.get("Retry-After"))
         )
@@ -284,7 +287,7 @@ def error_from_status(status: int, body: bytes, *, retry_after: float | None = N
     """
     try:
         answer = _decode_status(body)
-    except msgspec.MsgspecError:
+    except MALFORMED:
         text = " ".join(body[:400].decode(errors="replace").split())
         answer = _Status(message=text)
     status = answer.code or status
@@ -325,7 +328,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def _type(status: int, reason: str, details: Mapping[str, Any]) -> type[ApiError]:
     if reason == "AlreadyExists":
         return AlreadyExists
-    causes = {cause.get("reason") for cause in details.get("causes") or ()}
+    causes = causes_of(details)
     if status == 409 and "FieldManagerConflict" in causes:
         return FieldConflict
     if status == 403 and "NamespaceTerminating" in causes:
@@ -335,9 +338,16 @@ def _type(status: int, reason: str, details: Mapping[str, Any]) -> type[ApiError
     return _BY_STATUS.get(status, ApiError)
 
 
+def causes_of(details: Mapping[str, Any]) -> list[Any]:
+    """Return the reasons of the causes in a Status's details; what is between us and the server may answer anything."""
+    causes = details.get("causes")
+    return (
+        [cause.get("reason") for cause in causes if isinstance(cause, dict)]
+        if isinstance(causes, list)
+        else []
+    )
+
+
 def _seconds(header: str | None) -> float | None:
     # the header may also hold a date; the API server only ever sends seconds
-    try:
-        return float(header) if header is not None else None
-    except ValueError:
-        return None
+    return float(header) if header is not None and header.strip().isdecimal() else None

@@ -29,7 +29,16 @@ from typing import Any, Literal
 import msgspec
 
 from capt.runtime.clock import Clock, timeout
-from capt.runtime.errors import AlreadyExists, ApiError, ConfigError, Conflict, NotFound, raise_for_status
+from capt.runtime.errors import (
+    MALFORMED,
+    AlreadyExists,
+    ApiError,
+    ConfigError,
+    Conflict,
+    NotFound,
+    UndecodableError,
+    raise_for_status,
+)
 from capt.runtime.fence import Term, current_term
 from capt.runtime.lease import Decision, LeaseRecord, Observation, decide, held_spec, observe, released_spec
 from capt.runtime.logging import get_logger
@@ -47,7 +56,8 @@ JITTER = 1.2
 _WATCH_SECONDS = 60
 _TOO_LATE = 0.001  # seconds before the deadline in which nothing can be sent and answered any more
 _RELEASE_TRIES = 3
-_NO_ANSWER = (ApiError, ConfigError, TimeoutError)
+_NO_ANSWER = (ApiError, ConfigError, TimeoutError, UndecodableError)
+_NO_LEASE = (*MALFORMED, LookupError, TypeError, AttributeError)
 
 
 def rights(name: str) -> tuple[Right, ...]:
@@ -281,12 +291,11 @@ class LeaderElector:
                 return self.leading
 
     async def _fetch(self) -> Observation:
+        record: LeaseRecord | None
         try:
-            lease = await self._request("GET", self._path())
+            record = await self._request("GET", self._path())
         except NotFound:
             record = None
-        else:
-            record = LeaseRecord.from_object(lease)
         self._seen = observe(self._seen, record, self._clock.boottime())
         return self._seen
 
@@ -298,13 +307,13 @@ class LeaderElector:
         self._may_hold = True
         sent_at = self._clock.boottime()
         if decision is Decision.CREATE:
-            lease = await self._create(spec)
+            record = await self._create(spec)
         else:
             assert before is not None
-            lease = await self._patch(spec, before.resource_version)
+            record = await self._patch(spec, before.resource_version)
         # from when it was sent: the answer may have taken any time
         self._renewed_at = sent_at
-        self._seen = Observation(LeaseRecord.from_object(lease), self._clock.boottime())
+        self._seen = Observation(record, self._clock.boottime())
         deadline = sent_at + options.renew_deadline
         if self._term is None:
             self._term = Term(self._clock, deadline)
@@ -344,7 +353,7 @@ class LeaderElector:
                 async with aclosing(stream) as lines:
                     async for line in lines:
                         self._see(msgspec.json.decode(line))
-            except (*_NO_ANSWER, msgspec.DecodeError) as error:
+            except (*_NO_ANSWER, *_NO_LEASE) as error:
                 self._log.debug("lease watch ended", error=_why(error))
             await self._clock.sleep(self._options.retry_period)
 
@@ -370,17 +379,17 @@ class LeaderElector:
     def _path(self) -> str:
         return LEASES.path(self._options.namespace, self._options.name)
 
-    async def _create(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+    async def _create(self, spec: Mapping[str, Any]) -> LeaseRecord:
         metadata = {"namespace": self._options.namespace, "name": self._options.name}
         body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
         return await self._request("POST", LEASES.path(self._options.namespace), body)
 
-    async def _patch(self, spec: Mapping[str, Any], resource_version: str) -> dict[str, Any]:
+    async def _patch(self, spec: Mapping[str, Any], resource_version: str) -> LeaseRecord:
         return await self._request(
             "PATCH", self._path(), {"metadata": {"resourceVersion": resource_version}, "spec": spec}
         )
 
-    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> LeaseRecord:
         limit = self._options.renew_deadline / 2  # so that one lost answer leaves time for another try
         async with timeout(self._clock, limit):
             answer = await self._transport.request(
@@ -391,8 +400,10 @@ class LeaderElector:
                 timeout=limit,
             )
         raise_for_status(answer)
-        lease: dict[str, Any] = msgspec.json.decode(answer.body)
-        return lease
+        try:
+            return LeaseRecord.from_object(msgspec.json.decode(answer.body))
+        except _NO_LEASE as error:
+            raise UndecodableError(f"the answer is no Lease: {error}") from error
 
 
 def _why(error: Exception) -> str:

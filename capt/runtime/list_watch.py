@@ -40,6 +40,7 @@ from capt.runtime.errors import (
     RequestTimeout,
     ServerError,
     TooManyRequests,
+    causes_of,
 )
 
 BACKOFF_BASE: Final = 0.8
@@ -222,5 +223,4 @@ def _delay(failures: int, jitter: float) -> float:
 
 def _is_too_large(error: Exception) -> bool:
     # the server's storage was restored from a backup: what we saw last is yet to come there
-    causes = error.details.get("causes") if isinstance(error, ApiError) else None
-    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes or ())
+    return isinstance(error, ApiError) and "ResourceVersionTooLarge" in causes_of(error.details)

@@ -25,7 +25,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from capt.runtime.errors import UndecodableError
+from capt.runtime.errors import MALFORMED, UndecodableError
 from capt.runtime.resource import Key, Resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -111,11 +111,12 @@ def parse_object(data: bytes | Raw, resource: Resource) -> Object:
         resource: what the object must be.
 
     Raises:
-        UndecodableError: not JSON, another kind, no name, or a resourceVersion that is no number.
+        UndecodableError: not JSON, or nested more than about a thousand levels deep; another kind, no name, or a
+            resourceVersion that is no number.
     """
     try:
         return _parse(data, resource)
-    except ValueError as error:  # what msgspec, int() and the UTF-8 decoder raise are all ValueErrors
+    except MALFORMED as error:  # what msgspec, int() and the UTF-8 decoder raise are ValueErrors
         raise UndecodableError(f"no {resource.kind}: {error}") from error
 
 

@@ -236,7 +236,7 @@ class HttpTransport:
         async with self._exchange(
             sessions.watches, "GET", path, query=query, headers=headers, limits=limits
         ) as answer:
-            if answer.status >= 400:
+            if answer.status != 200:
                 raise_for_status(
                     Response(status=answer.status, headers=answer.headers, body=await answer.read())
                 )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import msgspec
 from msgspec import Raw, Struct
 
-from capt.runtime.errors import ApiError, UndecodableError, error_from_status
+from capt.runtime.errors import MALFORMED, ApiError, UndecodableError, error_from_status
 from capt.runtime.object import Object, parse_object
 from capt.runtime.resource import Resource
 
@@ -74,7 +74,7 @@ def parse_page(body: bytes) -> Page:
     """
     try:
         answer = _decode_list(body)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise UndecodableError(f"no list: {error}") from error
     return Page(answer.items or [], answer.metadata.resource_version, answer.metadata.continue_)
 
@@ -97,7 +97,7 @@ def parse_event(line: bytes, resource: Resource) -> Upsert | Delete | Bookmark |
             meta = _decode_bookmark(event.object).metadata
             ended = (meta.annotations or {}).get(_INITIAL_EVENTS_END) == "true"
             return Bookmark(int(meta.resource_version), ended)
-    except ValueError as error:
+    except MALFORMED as error:
         raise UndecodableError(f"no watch event: {error}") from error
     if event.type in _CHANGES:
         return _change(event.type, parse_object(event.object, resource))

@@ -16,6 +16,8 @@ from capt.runtime import (
     Informers,
     NotFound,
     NotWatched,
+    Response,
+    ServerError,
     TooManyRequests,
 )
 from capt.runtime.metrics import Metrics
@@ -341,6 +343,16 @@ async def test_a_lost_answer_is_an_error_not_a_second_write(logs):
             await run.client.create(THING, {"metadata": {"namespace": "default", "name": "a"}})
         assert len(run.transport.requests) == 1
         assert [line["code"] for line in logs if line.get("logger_name") == "audit"] == [0]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]"])
+async def test_an_answer_to_a_write_that_is_no_object(body):
+    """Something in between answered, and the write may have been done: an error that is tried again."""
+    async with cluster() as run:
+        run.answers(Response(status=200, headers={}, body=body), Response(status=200, headers={}, body=body))
+        with pytest.raises(ServerError):
+            await run.client.create(THING, {"metadata": {"namespace": "default", "name": "a"}})
+        assert await run.client.delete(THING, "default", "a")
 
 
 async def test_served():

@@ -89,6 +89,34 @@ def test_an_answer_that_is_no_status():
     assert len(str(error)) < 500
 
 
+@pytest.mark.parametrize("causes", [[1], {"a": 1}, "abc", [{"reason": ["x"]}], None])
+def test_details_may_be_anything(causes):
+    """What a proxy or an extension server writes into a Status makes no other error of it."""
+    error = error_from_status(403, json.dumps(status(403, "Forbidden", details={"causes": causes})).encode())
+    assert isinstance(error, Forbidden)
+
+
+def test_a_status_that_is_nested_beyond_reason():
+    """It is the error that its code says."""
+    assert isinstance(error_from_status(503, b'{"details":' + b'{"a":' * 5000), ServerError)
+
+
+@pytest.mark.parametrize("code", [101, 302, 304])
+def test_only_success_is_success(code):
+    """The API server redirects nobody; what something between us and it answers instead is an error, to be tried again."""
+    with pytest.raises(ApiError) as caught:
+        raise_for_status(answer({}, code))
+    assert classify(caught.value) is ErrorClass.TRANSIENT
+
+
+@pytest.mark.parametrize("header", ["inf", "nan", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_wait_that_is_no_number_of_seconds(header):
+    """It counts as none: nothing sleeps for ever because of a header."""
+    with pytest.raises(TooManyRequests) as caught:
+        raise_for_status(refusal(429, Retry_After=header))
+    assert caught.value.retry_after is None
+
+
 def test_error_event_of_a_watch():
     """The code in the body counts for a watch's ERROR event, which arrives under status 200."""
     assert isinstance(error_from_status(200, json.dumps(status(410, "Expired")).encode()), Gone)

@@ -20,6 +20,7 @@ from capt.runtime.leader_election import (
 from capt.runtime.lease import Decision, LeaseRecord, Observation, decide, held_spec, observe
 from capt.runtime.metrics import Metrics
 from capt.runtime.testing import FakeClock, settle
+from capt.runtime.transport import Response
 from tests.support.memory_api import MemoryApi
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
@@ -249,6 +250,26 @@ class TestProtocol:
         stop.set()
         await task
 
+    @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"metadata":{}}', b"[" * 5000])
+    async def test_an_answer_that_is_no_lease_ends_nothing(self, body):
+        """What something between us and the API server answers in its place costs a renewal, or a try, and no more."""
+        clock, stop = FakeClock(), asyncio.Event()
+        work, api = Work(stop), Odd()
+        api.body = body
+        task = asyncio.create_task(elector(api, clock).run(work, stop))
+        await clock.advance(5)
+        assert not work.running
+        api.body = None
+        await clock.advance(5)
+        assert work.running
+        api.body = body
+        await clock.advance(5)
+        api.body = None
+        await clock.advance(10)
+        assert (work.running, work.terms) == (True, 1)
+        stop.set()
+        await task
+
     async def test_a_hanging_server_does_not_keep_a_leader(self):
         """Requests that are never answered end leadership at the deadline as well."""
         clock, api, stop = FakeClock(), MemoryApi(), asyncio.Event()
@@ -463,6 +484,16 @@ class TestFence:
             "POST", "/api/v1/namespaces/ns/things", body=b'{"metadata": {"name": "a"}}'
         )
         assert answer.status == 201
+
+
+class Odd(MemoryApi):
+    """Answers with a body that is none of its own, while it has one."""
+
+    body: bytes | None = None
+
+    async def request(self, *args, **rest):
+        answer = await super().request(*args, **rest)
+        return answer if self.body is None else Response(status=200, headers={}, body=self.body)
 
 
 class HastyClock(FakeClock):

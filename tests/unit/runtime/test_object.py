@@ -93,7 +93,12 @@ def test_type_is_filled_in():
         b'{"kind":"Thing","metadata":{"resourceVersion":"1"}}',
         b'{"kind":"Thing","metadata":{"name":"\xff","resourceVersion":"1"}}',
         b'{"kind":"Thing","metadata":{"name":"a","resourceVersion":"1","labels":["x"]}}',
+        b'{"kind":"Thing","metadata":{"name":"a","resourceVersion":"1"},"spec":'
+        + b"[" * 5000
+        + b"]" * 5000
+        + b"}",
     ],
+    ids=lambda raw: raw[:60].decode(errors="replace"),
 )
 def test_what_is_no_object_is_refused(raw):
     """Anything else than an object of the kind is an UndecodableError, whatever is wrong with it."""

@@ -228,19 +228,20 @@ async def test_inv_075_a_silent_watch_is_reopened():
 
 
 async def test_inv_076_garbage_is_skipped_and_counted():
-    """Events that are no events, or of another kind, are left out; the stream goes on and they are counted."""
+    """Events that are no events, of another kind, or nested beyond reason, are left out and counted; the stream goes on."""
     transport, heard, metrics = ScriptedTransport(), Heard(), Metrics()
     async with running(transport, metrics=metrics) as informers:
         _, watch = await synced(transport, informers, handler=heard)
         watch.send(
             b"{broken",
             event("ADDED", manifest("x", 11) | {"kind": "Other"}),
+            event("ADDED", manifest("y", 11, spec="@")).replace(b'"@"', b"[" * 5000 + b"]" * 5000),
             event("ADDED", manifest("a", 12)),
         )
         await until(lambda: heard)
         assert heard.short == [("added", "a")]
         labels = {"resource": "things.example.com", "type": "UNDECODABLE"}
-        assert metrics.registry.get_sample_value("capt_informer_watch_events_total", labels) == 2
+        assert metrics.registry.get_sample_value("capt_informer_watch_events_total", labels) == 3
 
 
 async def test_inv_074_leaving_stops_everything():

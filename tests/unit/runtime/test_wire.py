@@ -88,7 +88,9 @@ def test_inv_071_the_annotation_must_say_true(end, expected):
         event("RENAMED", manifest("a")),
         event("ADDED", {"kind": "Other", "metadata": {"name": "a", "resourceVersion": "1"}}),
         event("BOOKMARK", {"metadata": {"resourceVersion": "x"}}),
+        b'{"type":"ADDED","object":' + b"[" * 5000 + b"]" * 5000 + b"}",
     ],
+    ids=lambda line: line[:60].decode(),
 )
 def test_garbage_is_named_as_such(line):
     """A line that is no event of the kind is an UndecodableError, never another exception."""
