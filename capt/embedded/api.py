@@ -194,7 +194,7 @@ class Api:
     def _authenticate(self, request: web.BaseRequest) -> None:
         if request.path in _PROBES or request.path == "/version":
             return
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, self._authorization):
             raise StatusError(401, "Unauthorized", "Unauthorized")
 

@@ -21,6 +21,8 @@ import msgspec
 from capt.embedded.errors import expired
 from capt.embedded.journal import Journal
 
+HEAVIEST_HISTORY = 64 * 1024 * 1024  # bytes of former states that a resource's history keeps
+
 
 class Key(NamedTuple):
     """Name of an object within its resource; the namespace is "" for cluster-scoped ones."""
@@ -91,6 +93,11 @@ class Change:
     gone: Stored | None = None
     lines: dict[Hashable, bytes] = field(default_factory=dict)
 
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept for its sake."""
+        return len(self.old.body) if self.old is not None else 0
+
     def departed(self) -> Stored:
         """The state before, at this change's revision: what a watcher sees of an object that leaves its selection."""
         if self.gone is None:
@@ -102,12 +109,14 @@ class Change:
 class Collection:
     """All objects of one resource, in the order of their keys, and the last changes."""
 
-    __slots__ = ("history", "keys", "listeners", "objects", "oldest")
+    __slots__ = ("history", "keys", "listeners", "objects", "oldest", "weight", "window")
 
     def __init__(self, window: int, oldest: int) -> None:
         self.objects: dict[Key, Stored] = {}
         self.keys: list[Key] = []
-        self.history: deque[Change] = deque(maxlen=window)
+        self.history: deque[Change] = deque()
+        self.window = window
+        self.weight = 0
         self.oldest = oldest
         self.listeners: list[Callable[[Change], None]] = []
 
@@ -160,9 +169,12 @@ class Collection:
             if change.old is None:
                 insort(self.keys, change.key)
             self.objects[change.key] = change.new
-        if len(self.history) == self.history.maxlen:
-            self.oldest = self.history[0].revision
         self.history.append(change)
+        self.weight += change.weight
+        while len(self.history) > self.window or self.weight > HEAVIEST_HISTORY:
+            forgotten = self.history.popleft()
+            self.weight -= forgotten.weight
+            self.oldest = forgotten.revision
         for listener in tuple(self.listeners):
             listener(change)
         change.lines.clear()
@@ -224,6 +236,7 @@ class Store:
         self.revision = self._epoch = self.revision + 1
         for collection in self.collections.values():
             collection.history.clear()
+            collection.weight = 0
             collection.oldest = self.revision
 
     def _commit(self, resource: str, key: Key, version: str, body: bytes | None, change: Change) -> None:

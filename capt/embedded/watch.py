@@ -18,7 +18,7 @@ from capt.embedded.store import Change, Store, Stored
 
 _MOMENT = 0.001  # seconds between two writes of one watch: under load, lines gather
 _SHARE = 0.0002  # seconds more for each watch there is, so that writing leaves time for requests
-_MOST_PENDING = 20_000  # lines; a client that lags further behind is cut off and must list again
+_LONGEST_LAG = 16 * 1024 * 1024  # bytes; a client that lags further behind is cut off and must list again
 
 
 class Watch:
@@ -48,6 +48,7 @@ class Watch:
         self._options = options
         self._interval = bookmark_interval
         self._pending: list[bytes] = []
+        self._lag = 0
         self._wake = asyncio.Event()
         self._closed = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -93,7 +94,7 @@ class Watch:
         while not self._pending and not self._closed:
             self._wake.clear()
             await self._wake.wait()
-        lines, self._pending = self._pending, []
+        lines, self._pending, self._lag = self._pending, [], 0
         return lines
 
     async def pause(self, watches: int) -> None:
@@ -120,7 +121,8 @@ class Watch:
             line = change.lines[sharing] = self._event(change)
         if line:
             self._push(line)
-        if len(self._pending) > _MOST_PENDING:
+            self._lag += len(line)
+        if self._lag > _LONGEST_LAG:
             self.stop()
             self.close()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from capt.embedded.errors import StatusError
-from capt.embedded.store import Change, Key, Store
+from capt.embedded.store import HEAVIEST_HISTORY, Change, Key, Store
 
 RESOURCE = "things"
 KEYS = st.builds(Key, st.sampled_from(["n", "n2", "m"]), st.sampled_from(["a", "b", "c"]))
@@ -74,3 +74,15 @@ class Storing(RuleBasedStateMachine):
 
 TestStoring = Storing.TestCase
 TestStoring.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_the_history_of_large_objects_is_short() -> None:
+    """Former states are forgotten, oldest first, before they fill the memory."""
+    store, large = Store(), "x" * (HEAVIEST_HISTORY // 8)
+    for _ in range(20):
+        store.put(RESOURCE, Key("n", "a"), "v1", {"metadata": {}, "value": large})
+    kept = store.collection(RESOURCE)
+    assert sum(len(change.old.body) for change in kept.history if change.old) <= HEAVIEST_HISTORY
+    assert store.revision - kept.oldest == len(kept.history) == 7
+    with pytest.raises(StatusError, match="too old resource version"):
+        kept.since(kept.oldest - 1)

@@ -192,6 +192,16 @@ async def test_a_client_that_leaves_is_forgotten(server: ApiServer, api: Client)
             await api.get("/version")
 
 
+async def test_a_client_that_does_not_listen_is_cut_off(api: Client) -> None:
+    """What waits for a client is bounded: its stream ends after what was on the way, without the rest."""
+    stream = await api.watch(CONFIG_MAPS)
+    large = config_map("c") | {"data": {"k": "x" * 1_000_000}}
+    await api.create(CONFIG_MAPS, large)
+    for number in range(50):
+        await api.patch(f"{CONFIG_MAPS}/c", {"metadata": {"labels": {"n": str(number)}}})
+    assert 0 < (await stream.rest()).count(b"}\n") < 51
+
+
 async def test_many_watches_see_every_change(api: Client) -> None:
     """Twenty watches get the same fifty events, in the same order."""
     streams = [await api.watch(CONFIG_MAPS) for _ in range(20)]
