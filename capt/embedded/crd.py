@@ -84,7 +84,9 @@ def validate(new: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldE
         yield invalid("spec.versions", versions, "must contain unique version names")
     if (strategy := spec["conversion"].get("strategy")) != "None":
         yield not_supported("spec.conversion.strategy", strategy, ["None"])
-    yield from _schema_errors(versions)
+    # what was accepted once need not be looked at again with every status
+    if old is None or _versions(old) != versions:
+        yield from _schema_errors(versions)
     if old is not None and is_established(old):
         for part, word in (("", "scope"), ("", "group"), ("names", "kind"), ("names", "plural")):
             before, after = (each[part][word] if part else each[word] for each in (old["spec"], spec))

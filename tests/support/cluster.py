@@ -7,7 +7,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +305,12 @@ class Observer:
         await self.until(reached)
 
 
+@cache
+def own_definitions() -> Sequence[dict[str, Any]]:
+    """Return capt's definitions, read once; they are not to be changed."""
+    return tuple(definitions(manifests() / "crds", manifests() / "workspace"))
+
+
 @contextlib.asynccontextmanager
 async def cluster(
     data_dir: Path, plane: ControlPlane | None = None, clock: Clock | None = None
@@ -324,8 +330,7 @@ async def cluster(
             Informers(transport, clock=clock) as informers,
         ):
             client = Client(transport, informers, clock=clock)
-            folders = (manifests() / "crds", manifests() / "workspace")
-            await install_definitions(client, definitions(*folders), SystemClock())
+            await install_definitions(client, own_definitions(), SystemClock())
             observer = Observer(client, informers)
             handles = [
                 await informers.watch(kind, partial(observer.on_event, kind))
