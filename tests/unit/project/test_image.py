@@ -16,7 +16,7 @@ from tests.support import dockerfile, project
 BUILD, FINAL = dockerfile.stages(project.ROOT / "Dockerfile")
 PREFIX = "/opt/capt"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="session")
