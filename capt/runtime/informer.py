@@ -167,8 +167,9 @@ class Informers:
         handle = informer.attach(handler, self._release, scope, optional=optional)
         if handle.behind and self._tasks is not None:
             self._tasks.create_task(handle.replay(), name=f"replay {informer.name}")
+        # nothing is waited for: who is cancelled here would never get the handle, nor close it
         for other in superfluous:
-            await other.stop()
+            other.end()
         return handle
 
     async def _release(self, informer: Informer) -> None:

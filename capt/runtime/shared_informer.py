@@ -218,7 +218,13 @@ class Informer:
         self.notify()
 
     async def stop(self) -> None:
-        """Stop listing and watching, and let go of the gauges' hold on the objects."""
+        """Stop listing and watching; return when that has ended."""
+        self.end()
+        if self.task is not None:
+            await asyncio.wait([self.task])
+
+    def end(self) -> None:
+        """Begin to stop, and let go of the gauges' hold on the objects."""
         for gauge in (
             self._metrics.objects,
             self._metrics.bytes,
@@ -227,9 +233,8 @@ class Informer:
             self._metrics.last_event_age,
         ):
             gauge.set_function(lambda: 0.0)
-        if self.task is not None and not self.task.done():
+        if self.task is not None:
             self.task.cancel()
-            await asyncio.wait([self.task])
 
     async def changed(self) -> None:
         """Return after the next change of ``synced`` or ``missing``, of the informer or of a handle."""

@@ -277,8 +277,8 @@ async def test_watching_everything_takes_selections_over():
         )
         selected.clear()
         whole = await informers.watch(THING, Heard())
-        assert watch.closed
         assert informers.store(THING).list() == []
+        await until(lambda: watch.closed)
         (await transport.opened(1)).send(
             event("ADDED", manifest("changed", 21, labels=labels)),
             event("ADDED", manifest("new", 22, labels=labels)),
@@ -300,6 +300,29 @@ async def test_watching_everything_takes_selections_over():
         await until(lambda: ("deleted", "same", 1, False) in selected)
         await handle.close()
         assert transport.watches[1].closed
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_watch_that_is_cancelled_while_it_takes_another_over_leaves_none(turns):
+    """Who loses its lease while its watches are being opened leaves no handler behind, whenever that is."""
+    transport, heard = ScriptedTransport(), Heard()
+
+    async def watching():
+        handle = await informers.watch(THING, heard)
+        try:
+            await handle.wait_synced()
+        finally:
+            await handle.close()
+
+    async with running(transport) as informers:
+        selected, _ = await synced(transport, informers, labels="a=b")
+        task = asyncio.create_task(watching())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        await selected.close()
+        assert informers.of(THINGS) == []
 
 
 async def test_inv_092_reading_what_nobody_watches():
