@@ -14,7 +14,10 @@ from capt.runtime.resource import Kind, KubeObject
 T = TypeVar("T", bound=KubeObject)
 
 REMEMBERED: Final = 2048
-"""Views kept for the next read: a view takes several times the memory of the bytes, so not all are."""
+"""Most views kept for the next read: a view takes several times the memory of the bytes, so not all are."""
+
+REMEMBERED_BYTES: Final = 2**24
+"""Most bytes of JSON that they may have been made of, whatever their number: objects may have 3 MiB."""
 
 
 class Views:
@@ -27,6 +30,7 @@ class Views:
 
     def __init__(self) -> None:
         self._recent: dict[tuple[type[Any], str], tuple[bytes, Any]] = {}
+        self._size = 0  # bytes that they were made of
         self._origins: dict[int, tuple[weakref.ref[Any], bytes]] = {}
 
     def of(self, kind: Kind[T], obj: Object) -> T:
@@ -41,13 +45,17 @@ class Views:
         if known is not None and known[0] == obj.raw:
             self._recent[place] = known
             return cast("T", known[1])
+        if known is not None:
+            self._size -= len(known[0])
         try:
             view = kind.model.model_validate_json(obj.raw)
         except ValueError as error:
             raise UndecodableError(f"{kind} {obj.key}: {error}") from error
         self._recent[place] = (obj.raw, view)
-        if len(self._recent) > REMEMBERED:
-            del self._recent[next(iter(self._recent))]
+        self._size += len(obj.raw)
+        while len(self._recent) > REMEMBERED or self._size > REMEMBERED_BYTES:
+            raw, _ = self._recent.pop(next(iter(self._recent)))
+            self._size -= len(raw)
         place_of_origin = id(view)
         forget = self._origins.pop
         self._origins[place_of_origin] = (weakref.ref(view, lambda _: forget(place_of_origin, None)), obj.raw)

@@ -56,3 +56,15 @@ def test_memory_is_bounded():
         views.of(THING, thing(f"a{number}"))
     gc.collect()
     assert len(views._recent) == len(views._origins) == REMEMBERED
+
+
+def test_memory_is_bounded_for_large_objects():
+    """Of objects of megabytes only few are kept; one that changes again and again counts once."""
+    views = Views()
+    large = "x" * 2**20
+    for number in range(20):
+        last = views.of(THING, thing("a", number + 1, spec={"blob": large}))
+    assert views.of(THING, thing("a", 20, spec={"blob": large})) is last
+    for number in range(40):
+        views.of(THING, thing(f"b{number}", spec={"blob": large}, uid=f"u{number}"))
+    assert 10 < len(views._recent) < 17
