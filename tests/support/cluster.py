@@ -43,6 +43,7 @@ from capt.runtime import (
     Transport,
 )
 from hack.envtest import ControlPlane
+from tests.support import project
 from tests.support.api_servers import Api, api
 
 NAMESPACE = "default"
@@ -350,7 +351,7 @@ async def cluster(
 
 def documents(*files: Path) -> list[dict[str, Any]]:
     """Return the YAML documents of the files."""
-    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+    return [document for file in files for document in project.yaml_documents(file.read_text()) if document]
 
 
 def samples() -> list[dict[str, Any]]:

@@ -314,7 +314,7 @@ checks: dict[str, Callable[[list[str]], None]] = {
 
 def schema(plural: str) -> dict[str, Any]:
     (file,) = (project.ROOT / "manifests" / "crds").glob(f"*_{plural}.yaml")
-    definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+    (definition,) = project.yaml_documents(file.read_text(encoding="utf-8"))
     found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found
 
