@@ -46,19 +46,33 @@ def _decode_json(text: str) -> tuple[Any, list[str]]:
     if "\\ud" in text.lower():  # as in Go, half a surrogate pair becomes a replacement character
         text = json.dumps(json.loads(text), ensure_ascii=False)
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        return _DECODER.decode(text), []
+    except _RepeatedFieldError:
+        return _decode_repeated(text)
+
+
+class _RepeatedFieldError(Exception):
+    """A field occurs twice; a second look says where."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        raise _RepeatedFieldError
+    return built
+
+
+def _decode_repeated(text: str) -> tuple[Any, list[str]]:
     repeats: _Repeats = {}
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        built = dict(pairs)
-        if len(built) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeats[id(built)] = (built, [name for name in built if names.count(name) > 1])
+        built, names = dict(pairs), [name for name, _ in pairs]
+        repeats[id(built)] = (built, [name for name in built if names.count(name) > 1])
         return built
 
-    value = json.loads(
-        text, object_pairs_hook=build, parse_int=_integer, parse_float=_number, parse_constant=_number
-    )
-    return value, list(_repeated_paths(value, repeats)) if repeats else []
+    value = json.loads(text, object_pairs_hook=build, **_NUMBERS)
+    return value, list(_repeated_paths(value, repeats))
 
 
 def _integer(text: str) -> float:
@@ -76,10 +90,14 @@ def _number(text: str) -> float:
     return int(value) if whole else value  # 2.0 is stored as 2, as Go writes it
 
 
+_NUMBERS: dict[str, Any] = {"parse_int": _integer, "parse_float": _number, "parse_constant": _number}
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, **_NUMBERS)  # making one costs as much as decoding
+
+
 def _repeated_paths(value: Any, repeats: _Repeats, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         prefix = f"{path}." if path else ""
-        for name in repeats.get(id(value), (value, ()))[1]:
+        for name in repeats[id(value)][1]:
             yield f"{prefix}{name}"
         for name, item in value.items():
             yield from _repeated_paths(item, repeats, f"{prefix}{name}")

@@ -84,7 +84,7 @@ class Writer:
         new = mutate(resource.decode(stored))
         check_target(resource, key, new, patched=not replace)
         meta: dict[str, Any] = new["metadata"]
-        found = read_fields(resource, new, options, patched=not replace)
+        found = read_fields(resource, new, options, old, patched=not replace)
         self._check_preconditions(resource, stored, meta, replace=replace)
         metadata.restore(meta, old["metadata"])
         new = _isolate(resource, new, old, subresource)
@@ -262,7 +262,12 @@ def check_kind(resource: Resource, body: dict[str, Any], *, patched: bool = Fals
 
 
 def read_fields(
-    resource: Resource, body: dict[str, Any], options: WriteOptions, *, patched: bool = False
+    resource: Resource,
+    body: dict[str, Any],
+    options: WriteOptions,
+    before: Any = ABSENT,
+    *,
+    patched: bool = False,
 ) -> list[FieldError]:
     """Prune and default in place; say, as ``fieldValidation`` asks, what was not known.
 
@@ -286,7 +291,7 @@ def read_fields(
         options.warnings += texts
     resource.schema.default(body)
     checked = {"metadata": body["metadata"]} if resource.custom else body
-    found = check_structure(resource.typed, checked)
+    found = check_structure(resource.typed, checked, before)
     for error in found:
         if error.reason == "FieldValueTypeInvalid":
             into = f"into Go struct field {resource.kind}.{error.field}"
