@@ -159,7 +159,7 @@ class Network:
     ) -> None:
         self.weather = Weather()
         self._name, self._api, self._clock, self._oracle, self._chance = name, api, clock, oracle, chance
-        self._open: set[asyncio.Timeout] = set()
+        self._open: dict[asyncio.Timeout, None] = {}  # in an order that every run of a seed has
 
     def break_all(self) -> None:
         """Break every connection that is open, as a server does that ends."""
@@ -185,11 +185,11 @@ class Network:
     async def _connected(self, exchange: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(None) as connection:
-                self._open.add(connection)
+                self._open[connection] = None
                 try:
                     return await exchange
                 finally:
-                    self._open.discard(connection)
+                    self._open.pop(connection, None)
         except TimeoutError:
             raise ConnectionFailed("connection reset") from None
         finally:
