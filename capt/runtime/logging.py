@@ -9,11 +9,13 @@ context variables: whatever the reconciler calls inherits them.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, cast
+from typing import IO, Any, BinaryIO, Final, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -60,10 +62,10 @@ def configure(format: Literal["json", "console"] = "json", level: str = "info") 
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer(serializer=_json)
         text_renderer = structlog.processors.JSONRenderer(serializer=_json_text)
-        factory: Any = structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+        factory: Any = structlog.BytesLoggerFactory(file=cast("BinaryIO", _Lossy(sys.stderr.buffer)))
     else:
         renderer = text_renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        factory = structlog.PrintLoggerFactory(file=sys.stderr)
+        factory = structlog.PrintLoggerFactory(file=cast("TextIO", _Lossy(sys.stderr)))
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -127,8 +129,27 @@ def _redacted(name: str, value: Any) -> Any:
     return value
 
 
+class _Lossy:
+    """A stream whose disk may be full, or whose reader may be gone: what cannot be written is lost, and ends nobody."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(data)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def _json(event: Any, **_options: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+    try:
+        return msgspec.json.encode(event, enc_hook=str)
+    except UnicodeEncodeError:
+        # half a surrogate pair: bytes of a header or of a file's name that were no UTF-8
+        return json.dumps(event, default=str, skipkeys=True).encode()
 
 
 def _json_text(event: Any, **_options: Any) -> str:

@@ -1,7 +1,9 @@
 """Logs: one JSON object per line, for ours and others', without secrets."""
 
+import contextlib
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import structlog
@@ -102,6 +104,25 @@ def test_what_cannot_be_json_is_text(stderr):
     get_logger().info("odd", thing=object())
     (line,) = lines(stderr)
     assert line["thing"].startswith("<object")
+
+
+def test_text_that_is_no_unicode_is_shown_escaped(stderr):
+    """Bytes of a header or of a file's name that were no UTF-8 make no line fail."""
+    configure_logging("json", "info")
+    get_logger().info("odd", file="a\udc80", inner={"\udc81": [1]})
+    (line,) = lines(stderr)
+    assert (line["file"], line["inner"]) == ("a\udc80", {"\udc81": [1]})
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_log_that_cannot_be_written_ends_nothing(monkeypatch, form):
+    """A full disk, or a reader that has gone, costs the line and nothing else."""
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        configure_logging(form, "info")
+        get_logger().info("lost")
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 @pytest.mark.parametrize(
