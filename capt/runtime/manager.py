@@ -203,9 +203,14 @@ class Manager:
         """Return a client that shares caches and connections, and tells the API server ``user_agent`` as its name."""
         return self.client.with_user_agent(user_agent)
 
-    def recorder(self, component: str) -> Recorder:
-        """Return a recorder of events in the name of ``component``."""
-        return Recorder(self._events, component, count=self.metrics.event)
+    def recorder(self, component: str, *, user_agent: str = "") -> Recorder:
+        """Return a recorder of events in the name of ``component``.
+
+        Args:
+            component: who tells them.
+            user_agent: what audit logs show for these events; "" for the manager's own.
+        """
+        return Recorder(self._events, component, count=self.metrics.event, user_agent=user_agent)
 
     def add(self, controller: Controller) -> None:
         """Run a controller.

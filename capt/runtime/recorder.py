@@ -55,6 +55,7 @@ class _Fact(NamedTuple):
     reason: str
     message: str
     component: str
+    user_agent: str
 
 
 @dataclass(slots=True)
@@ -88,14 +89,21 @@ class Recorder:
         component: who tells them.
         count: called with component, type and reason of every event, also of one that will not be written; by default
             nobody counts.
+        user_agent: what audit logs show for its events; "" for the sink's own.
     """
 
     def __init__(
-        self, sink: EventSink, component: str, *, count: Callable[[str, str, str], None] = lambda *_: None
+        self,
+        sink: EventSink,
+        component: str,
+        *,
+        count: Callable[[str, str, str], None] = lambda *_: None,
+        user_agent: str = "",
     ) -> None:
         self._sink = sink
         self._component = component
         self._count = count
+        self._user_agent = user_agent
 
     def normal(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
         """Record that something went as it should.
@@ -106,16 +114,22 @@ class Recorder:
             reason: one CamelCase word for programs.
             message: a sentence for people; cut at 1024 characters.
         """
-        self._count(self._component, "Normal", reason)
-        self._sink.add(
-            kind, obj, severity="Normal", reason=reason, message=message, component=self._component
-        )
+        self._record("Normal", kind, obj, reason, message)
 
     def warning(self, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
         """Record that something went wrong; arguments as for :meth:`normal`."""
-        self._count(self._component, "Warning", reason)
+        self._record("Warning", kind, obj, reason, message)
+
+    def _record(self, severity: str, kind: Kind[Any], obj: KubeObject, reason: str, message: str) -> None:
+        self._count(self._component, severity, reason)
         self._sink.add(
-            kind, obj, severity="Warning", reason=reason, message=message, component=self._component
+            kind,
+            obj,
+            severity=severity,
+            reason=reason,
+            message=message,
+            component=self._component,
+            user_agent=self._user_agent,
         )
 
 
@@ -142,7 +156,15 @@ class EventSink:
         self._log = get_logger()
 
     def add(
-        self, kind: Kind[Any], obj: KubeObject, *, severity: str, reason: str, message: str, component: str
+        self,
+        kind: Kind[Any],
+        obj: KubeObject,
+        *,
+        severity: str,
+        reason: str,
+        message: str,
+        component: str,
+        user_agent: str = "",
     ) -> None:
         """Record an event of severity ``Normal`` or ``Warning``; it is dropped when there are too many."""
         meta = obj.metadata
@@ -163,6 +185,7 @@ class EventSink:
             reason=reason,
             message=COMBINED if combined else message,
             component=component,
+            user_agent=user_agent,
         )
         now = self._clock.now()
         tally = self._waiting.get(fact)
@@ -222,19 +245,21 @@ class EventSink:
         namespace = fact.namespace or "default"
         written = self._written.pop(fact, None)
         if written is not None:
-            written = await self._grow(namespace, written, tally)
+            written = await self._grow(namespace, written, tally, fact.user_agent)
         if written is None:
             written = await self._create(namespace, fact, tally)
         self._written[fact] = written
         if len(self._written) > MAX_REMEMBERED:
             self._written.popitem(last=False)
 
-    async def _grow(self, namespace: str, written: _Written, tally: _Tally) -> _Written | None:
+    async def _grow(
+        self, namespace: str, written: _Written, tally: _Tally, user_agent: str
+    ) -> _Written | None:
         """Raise an Event's count; ``None`` when it is there no more (they live an hour)."""
         count = written.count + tally.count
         body = {"count": count, "lastTimestamp": _time(tally.last), "message": tally.message}
         try:
-            await self._request("PATCH", EVENTS.path(namespace, written.name), body)
+            await self._request("PATCH", EVENTS.path(namespace, written.name), body, user_agent)
         except NotFound:
             return None
         return _Written(written.name, count)
@@ -264,11 +289,12 @@ class EventSink:
             "reportingComponent": fact.component,
             "reportingInstance": self._instance,
         }
-        await self._request("POST", EVENTS.path(namespace), body)
+        await self._request("POST", EVENTS.path(namespace), body, fact.user_agent)
         return _Written(name, tally.count)
 
-    async def _request(self, method: str, path: str, body: Mapping[str, Any]) -> None:
-        answer = await self._transport.request(
+    async def _request(self, method: str, path: str, body: Mapping[str, Any], user_agent: str) -> None:
+        transport = self._transport.with_user_agent(user_agent) if user_agent else self._transport
+        answer = await transport.request(
             method,
             path,
             body=msgspec.json.encode(body),

@@ -86,7 +86,7 @@ def add_to(
         CliNotFoundError: ``engine`` is ``terraform`` and there is no such command.
     """
     client = manager.client_as(USER_AGENT)
-    recorder = manager.recorder("capt-engine")
+    recorder = manager.recorder("capt-engine", user_agent=USER_AGENT)
     executors = (
         _cli_executors(manager, data_dir / "terraform", parallelism)
         if engine == "terraform"

@@ -10,7 +10,7 @@ import pytest
 
 from capt.controllers.kinds import APPLY, MACHINE, MACHINE_DEPLOYMENT, MACHINE_SET
 from capt.runtime import is_true
-from tests.support.cluster import EVENT, NAMESPACE, WORKSPACE, Cluster, names, samples
+from tests.support.cluster import NAMESPACE, WORKSPACE, Cluster, names, samples
 from tests.support.promises import watch_promises
 
 DEPLOYMENT = "worker-deployment"
@@ -139,8 +139,6 @@ async def test_fifty_machines_cost_nine_writes_each_and_then_none(cluster: Clust
         await cluster.observer.settled(DEPLOYMENT, replicas=50)
         assert len(await cluster.client.list_live(MACHINE_SET)) == 1
         assert len(await cluster.client.list_live(WORKSPACE)) == 50
-    # the engine stands for a provider; what it tells of Workspaces goes through the manager's recorder
-    events = await cluster.client.list_live(EVENT)
-    engines = sum(event.involved_object.kind == "Workspace" for event in events)
+    # the engine stands for a provider, and writes under its own name
     written = cluster.writes(user_agent="capt/")
-    assert len(written) - engines <= 9 * 50, Counter(written)
+    assert len(written) <= 9 * 50, Counter(written)

@@ -60,6 +60,19 @@ async def test_an_event_is_what_kubectl_describe_reads(api, sink):
     assert (event["reportingComponent"], event["reportingInstance"]) == ("machines", "me")
 
 
+async def test_events_carry_the_user_agent_of_who_tells_them(api, sink):
+    """An audit log tells an engine's events from the manager's own; one that grows is still its teller's."""
+    async with running(sink):
+        Recorder(sink, "machines").normal(THING, OBJ, "Created", "it was created")
+        await settle()
+        assert api.agents == []
+        engine = Recorder(sink, "engine", user_agent="engine/1")
+        for _ in range(2):
+            engine.normal(THING, OBJ, "Created", "it was created")
+            await settle()
+    assert api.agents == ["engine/1", "engine/1"]
+
+
 async def test_the_same_event_again_raises_the_count(api, clock, sink):
     """One Event per fact, with the time of the last occurrence."""
     recorder = Recorder(sink, "c")
