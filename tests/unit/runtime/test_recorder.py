@@ -168,6 +168,14 @@ async def test_a_long_message_is_cut(api, sink):
     assert message.endswith("...")
 
 
+async def test_text_that_is_no_unicode_is_told_all_the_same(api, sink):
+    """A name of a file that is no UTF-8, in the output of a command, does not end the recorder."""
+    async with running(sink):
+        Recorder(sink, "machines").warning(THING, OBJ, "Failed", "no file \udcff.tf")
+        await settle()
+    assert [event["message"] for event in api.all("events")] == ["no file ?.tf"]
+
+
 async def test_flush_waits_for_all_but_not_for_ever(api, clock, sink):
     """A stop writes what is waiting, or gives up in time."""
     recorder = Recorder(sink, "c")
