@@ -169,7 +169,8 @@ class EventSink:
         """Record an event of severity ``Normal`` or ``Warning``; it is dropped when there are too many."""
         meta = obj.metadata
         resource = kind.resource
-        message = message.encode(errors="replace").decode()  # half a surrogate pair, as of a file's name, is no JSON
+        # half a surrogate pair, as in the name of a file, cannot be sent
+        message = message.encode(errors="replace").decode()
         monotonic = self._clock.monotonic()
         source = (component, resource, meta.namespace, meta.name, meta.uid)
         if combined := self._correlator.is_combined((source, severity, reason), message, monotonic):
