@@ -76,7 +76,6 @@ async def running_demo(folder: Path) -> AsyncIterator[asyncio.subprocess.Process
                     break
         yield demo
     finally:
-        if demo.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                demo.kill()
-            await demo.wait()
+        with contextlib.suppress(ProcessLookupError):
+            demo.kill()
+        await demo.communicate()  # its manager has its pipes too: they are at their end when that is
