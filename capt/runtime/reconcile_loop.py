@@ -95,9 +95,7 @@ class ReconcileLoop:
         Cancelling it cancels them instead.
         """
         async with AsyncExitStack() as watches:
-            watches.callback(
-                self.stop
-            )  # when cancelled: else what waits in the queue would be counted and woken on
+            watches.callback(self.stop)  # however it ends, nothing waits in the queue afterwards
             handles = []
             for watch in self._controller.watches:
                 for handle in await watch.open(self._informers, self._handler(watch)):
@@ -113,6 +111,11 @@ class ReconcileLoop:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._controller.workers):
                     group.create_task(self._work(), name=f"{self._controller.name}/{number}")
+                try:
+                    await self._stopping.wait()
+                finally:
+                    # also when cancelled: a reconcile that keeps that to itself must be the last of its worker
+                    self.stop()
 
     def stop(self) -> None:
         """Start no further reconcile."""
@@ -159,8 +162,10 @@ class ReconcileLoop:
                 await self._process(item)
             finally:
                 self._queue.done(item.key)
-            if task.cancelling():
-                return  # the reconciler kept to itself that all is over
+            # up to Python 3.12, a task group whose child fails while it waits leaves its task marked as being cancelled,
+            # and the next group in the same task would take that for its own end
+            while task.cancelling() and not self._stopping.is_set():
+                task.uncancel()
             # a reconcile that finds all in the cache never waits: without this, a full queue would hold the loop
             await asyncio.sleep(0)
 
@@ -197,8 +202,7 @@ class ReconcileLoop:
                 async with timeout(self._clock, self._controller.timeout) as scope:
                     result = await self._controller.reconciler.reconcile(request)
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if self._stopping.is_set():
                 raise
             # something inside was cancelled by somebody else, and nobody caught it
             return RuntimeError(f"reconcile ended with CancelledError, but nobody cancelled it: {error!r}")

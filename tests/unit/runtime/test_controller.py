@@ -507,6 +507,34 @@ class TestIsolation:
             await h.clock.advance(1)
             assert h.script.calls("a") == 2
 
+    async def test_a_task_group_that_fails_leaves_the_worker_as_it_was(self):
+        """Reconcilers may use task groups: one that failed changes nothing for the reconciles after it."""
+        marks = []
+
+        async def fail():
+            marks.append(asyncio.current_task().cancelling())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(raising())
+
+        async def fail_in_the_body():
+            marks.append(asyncio.current_task().cancelling())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(raising())
+                await asyncio.Event().wait()
+
+        async def stray():
+            raise asyncio.CancelledError
+
+        async def raising():
+            raise ServerError("down")
+
+        script = Script({"a": [fail, fail_in_the_body, stray, fail, Done()]})
+        async with running(script, workers=1) as h:
+            h.put("a")
+            await h.clock.advance(1)
+            assert script.calls("a") == 5
+            assert marks == [0, 0, 0]
+
     async def test_inv_049_the_timeout_cancels_and_counts_only_itself(self):
         """A reconcile that takes too long is cancelled and retried; a TimeoutError of its own is not counted."""
 
