@@ -195,6 +195,7 @@ class ReconcileLoop:
     async def _outcome(self, request: Request) -> Result | Exception:
         """Reconcile; an exception is an outcome, unless it is our own cancellation."""
         scope = None
+        failure: Exception
         try:
             if self._controller.timeout is None:
                 result: object = await self._controller.reconciler.reconcile(request)
@@ -205,15 +206,17 @@ class ReconcileLoop:
             if self._stopping.is_set():
                 raise
             # something inside was cancelled by somebody else, and nobody caught it
-            return RuntimeError(f"reconcile ended with CancelledError, but nobody cancelled it: {error!r}")
+            failure = RuntimeError(f"reconcile ended with CancelledError, but nobody cancelled it: {error!r}")
         except Exception as error:  # noqa: BLE001 - isolation: whatever one reconcile raises stays its own
-            if scope is not None and scope.expired():
-                self._metrics.timeouts.inc()
-                return TimeoutError(f"reconcile took longer than {self._controller.timeout} s")
-            return error
-        if not isinstance(result, Done | After):
+            failure = error
+        else:
+            if isinstance(result, Done | After):
+                return result
             return TypeError(f"reconcile returned {result!r}, neither Done nor After")
-        return result
+        if scope is not None and scope.expired():
+            self._metrics.timeouts.inc()
+            return TimeoutError(f"reconcile took longer than {self._controller.timeout} s")
+        return failure
 
     def _settle(self, item: Item[Key], outcome: Result | Exception, seconds: float) -> None:
         match outcome:

@@ -1,6 +1,7 @@
 """The reconcile loop: what becomes of events, results and errors."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -541,14 +542,32 @@ class TestIsolation:
         async def hang():
             await asyncio.get_running_loop().create_future()
 
-        script = Script({"slow": [hang, Done()], "own": [TimeoutError("of mine"), Done()]})
+        async def hang_after_a_failure():
+            with contextlib.suppress(ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(raising())
+            await hang()
+
+        async def raising():
+            raise ServerError("down")
+
+        script = Script(
+            {
+                "slow": [hang, Done()],
+                "slower": [hang_after_a_failure, Done()],
+                "own": [TimeoutError("of mine"), Done()],
+            }
+        )
         async with running(script, timeout=5.0) as h:
             h.put("own")
             h.put("slow")
+            h.put("slower")
             await h.clock.advance(4.9)
             assert h.value("controller_runtime_reconcile_timeouts_total") == 0
             await h.clock.advance(1)
-            assert h.value("controller_runtime_reconcile_timeouts_total") == 1
+            assert h.value("controller_runtime_reconcile_timeouts_total") == 2
+            assert h.value("controller_runtime_reconcile_panics_total") == 0
+            assert script.calls("slower") == 2
             assert script.calls("slow") == 2
             assert script.calls("own") == 2
 
