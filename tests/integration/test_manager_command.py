@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,8 +20,9 @@ from capt.embedded import ApiServer, ServerOptions
 from capt.runtime import ClusterConfig, HttpTransport, raise_for_status
 from tests.support.cluster import NAMESPACE, Cluster, samples
 
-# an idle manager ends within a second; the rest is room for a busy machine
-_STOP_SECONDS = 5
+# an idle manager ends within a second; the rest is room for a busy machine, short of the grace that it gives others
+_STOP_SECONDS = 25
+_SECONDS = 120  # it never decides but where a test fails
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ async def manager(*flags: str, home: Path) -> AsyncIterator[Running]:
 
 async def read_greeting(running: Running) -> None:
     assert running.process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(_SECONDS):
         while "try" not in running.said:
             line = (await running.process.stdout.readline()).decode()
             assert line, (await running.process.communicate())[1].decode()
@@ -58,7 +61,7 @@ async def read_greeting(running: Running) -> None:
 
 
 async def ends(running: Running) -> tuple[int, str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(_SECONDS):
         _, stderr = await running.process.communicate()
     assert running.process.returncode is not None
     return running.process.returncode, stderr.decode()
@@ -67,12 +70,13 @@ async def ends(running: Running) -> tuple[int, str]:
 @pytest.mark.embedded
 async def test_embedded_keeps_everything_between_runs(tmp_path: Path) -> None:
     """A manager with a data directory greets with its kubeconfig, stops within a second, and remembers."""
-    flags = ("--embedded", "--data-dir", str(tmp_path / "data"), "--workspace-engine", "simulated")
+    flags = ("--embedded", "--data-dir", str(tmp_path / "my data"), "--workspace-engine", "simulated")
     for run in ("first", "second"):
         async with manager(*flags, home=tmp_path) as running:
             await read_greeting(running)
             assert running.said["engine"] == "simulated"
             kubeconfig = Path(running.said["kubeconfig"])
+            assert shlex.split(running.said["try"])[1:3] == ["--kubeconfig", str(kubeconfig)]
             assert kubeconfig.stat().st_mode & 0o777 == 0o600  # noqa: ASYNC240 - one stat
             async with HttpTransport(
                 ClusterConfig.from_kubeconfig(kubeconfig), user_agent="test"
@@ -184,16 +188,20 @@ async def test_a_missing_definition_is_named_and_waited_for(tmp_path: Path) -> N
     """Without our definitions the manager is alive, not ready, and says which kinds are missing."""
     async with ApiServer(ServerOptions(data_dir=None)) as server:
         server.write_kubeconfig(tmp_path / "kubeconfig")
-        probes = "127.0.0.1:18981"
         flags = ("--kubeconfig", str(tmp_path / "kubeconfig"), "--metrics-bind-address", "0")
         async with (
-            manager(*flags, "--health-probe-bind-address", probes, home=tmp_path) as running,
+            manager(*flags, "--health-probe-bind-address", "127.0.0.1:0", home=tmp_path) as running,
             aiohttp.ClientSession() as http,
         ):
             assert running.process.stderr is not None
-            async with asyncio.timeout(20):
-                while b"captmachines" not in await running.process.stderr.readline():
-                    assert running.process.returncode is None
+            probes, named = "", False
+            async with asyncio.timeout(_SECONDS):
+                while not (probes and named):
+                    line = (await running.process.stderr.readline()).decode()
+                    assert line, "the process has ended"
+                    named = named or "captmachines" in line
+                    if '"what":"probes"' in line and (found := re.search(r"127\.0\.0\.1:\d+", line)):
+                        probes = found[0]
             async with http.get(f"http://{probes}/healthz") as answer:
                 assert answer.status == 200
             async with http.get(f"http://{probes}/readyz?verbose") as answer:
