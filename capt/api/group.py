@@ -16,6 +16,3 @@ CRD_LABELS = (
 
 MOVED = (("clusterctl.cluster.x-k8s.io/move", ""),)
 """Label of kinds that no Cluster owns, and that `clusterctl move` takes along all the same (contract rule F12)."""
-
-MOVED_WITH_CHILDREN = (("clusterctl.cluster.x-k8s.io/move-hierarchy", ""),)
-"""The same for kinds whose objects own others."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, MOVED_WITH_CHILDREN, VERSION
+from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
 from capt.api.meta import (
     ApiModel,
     ApiObject,
@@ -230,7 +230,7 @@ class CaptMachine(ApiObject):
         plural="captmachines",
         short_names=("captm",),
         categories=CATEGORIES,
-        crd_labels=(*CRD_LABELS, *MOVED_WITH_CHILDREN),
+        crd_labels=CRD_LABELS,
         columns=(
             Column("Ready", ".status.ready", "boolean", "Whether the infrastructure exists."),
             Column("Instance ID", ".status.instanceId", "string", "Cloud id of the instance."),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, MOVED_WITH_CHILDREN, VERSION
+from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
 from capt.api.machine_set import SELECTION_RULES, MachineTemplateSpec
 from capt.api.meta import (
     ApiModel,
@@ -120,7 +120,7 @@ class CaptMachineDeployment(ApiObject):
         plural="captmachinedeployments",
         short_names=("captmd",),
         categories=CATEGORIES,
-        crd_labels=(*CRD_LABELS, *MOVED_WITH_CHILDREN),
+        crd_labels=CRD_LABELS,
         scale=Scale(),
         columns=(
             Column(

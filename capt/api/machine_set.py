@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, MOVED_WITH_CHILDREN, VERSION
+from capt.api.group import CATEGORIES, CRD_LABELS, GROUP, VERSION
 from capt.api.machine import CaptMachineSpec
 from capt.api.meta import (
     ApiModel,
@@ -131,7 +131,7 @@ class CaptMachineSet(ApiObject):
         plural="captmachinesets",
         short_names=("captms",),
         categories=CATEGORIES,
-        crd_labels=(*CRD_LABELS, *MOVED_WITH_CHILDREN),
+        crd_labels=CRD_LABELS,
         scale=Scale(),
         columns=(
             Column("Desired", ".spec.replicas", "integer", "Number of machines asked for."),

@@ -106,6 +106,25 @@ async def adopt(
         return None
 
 
+async def add_owner(client: Client, kind: Kind[_T], obj: _T, reference: Mapping[str, Any]) -> None:
+    """Add an owner that is not the controller; an object that is gone is fine.
+
+    Args:
+        client: Writes it.
+        kind: The object's kind.
+        obj: What gets an owner.
+        reference: The owner, as a manifest.
+
+    Raises:
+        Conflict: Somebody else wrote to the object; the next reconcile sees what became of it.
+    """
+    references = [*map(to_manifest, obj.metadata.owner_references), dict(reference)]
+    try:
+        await _write_owners(client, kind, obj, references)
+    except NotFound:
+        return
+
+
 async def release(client: Client, kind: Kind[_T], child: _T, owner: ApiObject) -> None:
     """Take `owner` off the owner references of `child`; a child that is gone is fine.
 

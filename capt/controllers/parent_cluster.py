@@ -59,6 +59,16 @@ class Parent:
         return self.cluster.metadata.name
 
     @property
+    def reference(self) -> dict[str, str]:
+        """The Cluster as an owner, one that controls nothing (contract rule F11)."""
+        return {
+            "apiVersion": self.kind.resource.api_version,
+            "kind": self.kind.resource.kind,
+            "name": self.name,
+            "uid": self.cluster.metadata.uid,
+        }
+
+    @property
     def paused(self) -> bool:
         """Whether everything that belongs to the Cluster is to be left alone (contract rule A9)."""
         return bool(self.cluster.spec.paused) or PAUSED_ANNOTATION in self.cluster.metadata.annotations

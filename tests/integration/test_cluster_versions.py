@@ -47,7 +47,16 @@ async def test_work_goes_on_while_nobody_converts_clusters(
             member: dict[str, Any] = {"namespace": NAMESPACE, "labels": {CLUSTER_NAME_LABEL: "c"}}
             await cluster.client.create(MACHINE, {"metadata": member | {"name": "m"}, "spec": dict(NODE)})
             await cluster.client.create(
-                MACHINE, {"metadata": {"namespace": NAMESPACE, "name": "of-none"}, "spec": dict(NODE)}
+                MACHINE,
+                {
+                    # a Cluster that is not there holds nobody up
+                    "metadata": {
+                        "namespace": NAMESPACE,
+                        "name": "of-none",
+                        "labels": {CLUSTER_NAME_LABEL: "none"},
+                    },
+                    "spec": dict(NODE),
+                },
             )
             await cluster.observer.met(MACHINE, "of-none", lambda machine: machine.status.ready)
             paused = await cluster.client.get_live(MACHINE, NAMESPACE, "m")
