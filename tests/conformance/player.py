@@ -14,7 +14,7 @@ import aiohttp
 from tests.conformance.steps import NAMESPACES, Compact, Events, Ref, Script, Send, Step, Until, Watch, post
 
 _PATIENCE = 120.0  # the real garbage collector looks for new kinds every 30 s
-_QUIET = 10.0
+_QUIET = 60.0
 _POLL = 0.05
 
 Entry = tuple[str, Any]
