@@ -133,12 +133,20 @@ def _progressing(
         return progressing("True", _COMPLETE, "the rollout is complete")
     if observation.new is None and failure:
         return progressing("False", "ReplicaSetCreateError", failure)
+    if _waits_for_deletions(observation, status):
+        return progressing("True", "ReplicaSetUpdated", f"{counts}: OnDelete replaces those that are deleted")
     moves_now = changed or reason_before == _PAUSED
     if not moves_now and remaining(observation) <= 0:
         seconds = observation.deployment.spec.progress_deadline_seconds
         message = f"no progress for more than {seconds} seconds: {counts}"
         return progressing("False", "ProgressDeadlineExceeded", message)
     return progressing("True", "ReplicaSetUpdated", counts)
+
+
+def _waits_for_deletions(observation: Observation, status: CaptMachineDeploymentStatus) -> bool:
+    """Tell whether an OnDelete rollout has nothing to do until somebody deletes an old machine: that has no deadline."""
+    on_delete = observation.deployment.spec.strategy.type == "OnDelete"
+    return on_delete and status.replicas == status.available_replicas == observation.desired
 
 
 def _ready(

@@ -163,6 +163,22 @@ def test_deleting_says_what_is_left():
     assert ready.message == "waits for 1 set with 2 machines to be gone"
 
 
+def test_a_rollout_that_waits_for_its_user_has_no_deadline():
+    """Under OnDelete old machines that work are no stuck rollout, however long nobody deletes one; broken ones are."""
+    of = deployment(progressDeadlineSeconds=100, strategy={"type": "OnDelete"})
+    old = machine_set("old", spec=OTHER, status=counts(3), age=5000)
+    new = machine_set("new", replicas=0, status=counts(0), age=5000)
+    status = told(of, new, old)
+    assert reason(status, "Progressing") == ("True", "ReplicaSetUpdated")
+    assert (
+        "OnDelete replaces those that are deleted" in find_condition(status.conditions, "Progressing").message
+    )
+    assert reason(status, "Ready") == ("False", "RollingOut")
+    broken = machine_set("new", replicas=1, status=counts(1, 0), age=5000)
+    two = machine_set("old", spec=OTHER, replicas=2, status=counts(2), age=5000)
+    assert reason(told(of, broken, two), "Progressing") == ("False", "ProgressDeadlineExceeded")
+
+
 def test_a_complete_rollout_stays_complete_while_machines_fail():
     """As in apps/v1: what happens after a rollout does not run into its deadline."""
     done = {"conditions": [condition("Progressing", "True", "NewReplicaSetAvailable", since=5000)]}
