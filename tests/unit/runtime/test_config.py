@@ -327,11 +327,16 @@ async def test_default(tmp_path, monkeypatch):
 
 
 def test_reading_a_configuration_is_quick():
-    """kubernetes-asyncio, which takes half a second to import, is not imported before a connection is made."""
+    """kubernetes-asyncio, which takes half a second to import, is not imported before a connection is made.
+
+    Then it is, and the garbage collector does not go through what it brought again and again.
+    """
     code = (
         "import sys, capt.runtime as r; "
-        "r.ClusterConfig.from_dict({'current-context': 'a', 'contexts': [{'name': 'a', 'context': {'cluster': 'a'}}],"
+        "config = r.ClusterConfig.from_dict({'current-context': 'a', 'contexts': [{'name': 'a', 'context': {'cluster': 'a'}}],"
         " 'clusters': [{'name': 'a', 'cluster': {'server': 'http://a'}}]}); "
-        "assert 'kubernetes_asyncio' not in sys.modules"
+        "assert 'kubernetes_asyncio' not in sys.modules; "
+        "import asyncio, gc; asyncio.run(config.connect()); "
+        "assert 'kubernetes_asyncio' in sys.modules and gc.isenabled() and gc.get_freeze_count() > 10_000"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
