@@ -332,8 +332,8 @@ def test_reading_a_configuration_is_quick():
     Then it is, and the garbage collector does not go through what it brought again and again.
     """
     code = (
-        "import sys, capt.runtime as r; "
-        "config = r.ClusterConfig.from_dict({'current-context': 'a', 'contexts': [{'name': 'a', 'context': {'cluster': 'a'}}],"
+        "import sys, capt.runtime as r; config = "
+        "r.ClusterConfig.from_dict({'current-context': 'a', 'contexts': [{'name': 'a', 'context': {'cluster': 'a'}}],"
         " 'clusters': [{'name': 'a', 'cluster': {'server': 'http://a'}}]}); "
         "assert 'kubernetes_asyncio' not in sys.modules; "
         "import asyncio, gc; asyncio.run(config.connect()); "
