@@ -256,9 +256,7 @@ class Api:
     async def _list(self, exchange: _Exchange) -> web.StreamResponse:
         options = ListOptions.read(exchange.request.query, watch=False)
         selection = Selection.of(exchange.resource, exchange.info.namespace, options)
-        page = list_page(
-            self._store.collection(selection.resource.id), selection, options, self._store.revision
-        )
+        page = list_page(self._store, selection, options)
         pieces = exchange.representation().many(page.objects, page.metadata)
         start = b""
         for piece in pieces:
@@ -362,10 +360,9 @@ class Api:
         options, write = await exchange.delete_options()
         listing = ListOptions.read(exchange.request.query, watch=False)
         selection = Selection.of(exchange.resource, exchange.info.namespace, listing)
-        collection = self._store.collection(selection.resource.id)
-        page = list_page(collection, selection, listing, self._store.revision)
+        page = list_page(self._store, selection, listing)
         for stored in page.objects:
-            if stored.key in collection.objects:
+            if self._store.get(selection.resource.id, stored.key) is not None:
                 self._writer.delete(selection.resource, stored.key, options, write)
         metadata = {"resourceVersion": str(self._store.revision)}
         return _json(b"".join(Representation(selection.resource).many(page.objects, metadata)))

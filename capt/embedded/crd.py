@@ -36,7 +36,13 @@ _DNS_1035 = (
     " '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _NODE = Schema(kinds()["schemaNode"])
-_UNSUPPORTED = ("$ref", "definitions", "patternProperties", "dependencies")
+_UNSUPPORTED = {
+    **{w: f"{w} is not supported" for w in ("$ref", "definitions", "patternProperties", "dependencies")},
+    "uniqueItems": "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+}
+_NOT_IN_LOGIC = dict.fromkeys(
+    ("default", "additionalProperties", "nullable"), "must be undefined to be structural"
+)
 
 
 def prepare(new: dict[str, Any], old: dict[str, Any] | None) -> None:
@@ -178,15 +184,9 @@ def _node_errors(node: dict[str, Any], path: str, *, spine: bool) -> Iterator[Fi
         yield not_supported(f"{path}.type", kind, _TYPES)
     elif spine and not kind and not untyped:
         yield required(f"{path}.type", "must not be empty for specified object fields")
-    for word in _UNSUPPORTED:
+    for word, text in (_UNSUPPORTED | ({} if spine else _NOT_IN_LOGIC)).items():
         if node.get(word):
-            yield forbidden_field(f"{path}.{word}", f"{word} is not supported")
-    if node.get("uniqueItems"):
-        text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        yield forbidden_field(f"{path}.uniqueItems", text)
-    for word in () if spine else ("default", "additionalProperties", "nullable"):
-        if node.get(word):
-            yield forbidden_field(f"{path}.{word}", "must be undefined to be structural")
+            yield forbidden_field(f"{path}.{word}", text)
     if node.get("properties") and node.get("additionalProperties"):
         text = "additionalProperties and properties are mutual exclusive"
         yield forbidden_field(f"{path}.additionalProperties", text)

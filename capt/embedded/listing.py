@@ -13,7 +13,7 @@ from capt.embedded.errors import bad_request, expired, too_large_version
 from capt.embedded.request import ListOptions
 from capt.embedded.resource import Resource
 from capt.embedded.selectors import LabelPredicate, field_selector, label_selector
-from capt.embedded.store import Collection, Key, Stored
+from capt.embedded.store import Key, Store, Stored
 
 _INCONSISTENT = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without"
@@ -77,13 +77,14 @@ class Page:
     metadata: dict[str, Any]
 
 
-def list_page(collection: Collection, selection: Selection, options: ListOptions, revision: int) -> Page:
-    """The page that the options ask for; ``revision`` is the store's present one.
+def list_page(store: Store, selection: Selection, options: ListOptions) -> Page:
+    """The page that the options ask for.
 
     Raises:
         StatusError: 400 for a broken continue token, 410 when the list's revision is no longer kept, 504 for a
             revision in the future.
     """
+    collection, revision = store.collection(selection.resource.id), store.revision
     if options.revision is not None and options.revision > revision:
         raise too_large_version(options.revision, revision)
     at, start = revision, None
