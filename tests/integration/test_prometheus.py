@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import shutil
-import socket
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from capt.runtime import ManagerOptions
 from tests.support.cluster import Cluster, samples
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 SERVING = ManagerOptions(metrics_bind_address="127.0.0.1:0", health_probe_bind_address="0")
@@ -125,13 +124,3 @@ async def scraped(folder: Path, address: str, query: str) -> str:
         process.terminate()
         await process.wait()
     return str(found[0]["value"][1])
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens, of those that the kernel gives to nobody who asks for any."""
-    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    for port in random.sample(range(first // 2, first), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("there is no free port")

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from capt.embedded import ApiServer, ServerOptions
+from capt.embedded.journal import Journal
 from tests.support.api_client import (
     CONFIG_MAPS,
     WIDGETS,
@@ -24,6 +25,7 @@ from tests.support.api_client import (
     owner,
     widget,
 )
+from tests.support.ports import free_port
 
 SERVE = """
 import asyncio, sys
@@ -39,9 +41,19 @@ asyncio.run(main())
 """
 
 
+async def has_run(folder: Path) -> None:
+    """Leave the data of a server that had a port which nobody is given while it does not run."""
+    async with ApiServer(ServerOptions(data_dir=folder)):
+        pass
+    journal = Journal(folder / "objects.db")
+    journal.set_setting("port", str(free_port()))
+    journal.close()
+
+
 async def test_everything_is_as_it_was_after_a_restart(tmp_path: Path) -> None:
     """Objects, versions, definitions, address, certificates and token survive; old versions cannot be watched from."""
     options = ServerOptions(data_dir=tmp_path)
+    await has_run(tmp_path)
     async with ApiServer(options) as server, connect(server) as api:
         await api.define(definition())
         created = await api.create(WIDGETS, widget())
@@ -73,6 +85,7 @@ async def test_work_that_a_stop_interrupted_is_done_after_the_restart(tmp_path: 
 
 async def test_a_taken_port_gives_way(tmp_path: Path) -> None:
     """When another process has the last port, another is used."""
+    await has_run(tmp_path / "own")
     async with ApiServer(ServerOptions(data_dir=tmp_path / "own")) as before:
         last = before.url
     shutil.copytree(tmp_path / "own", tmp_path / "other")
