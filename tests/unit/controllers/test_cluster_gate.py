@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
-from capt.controllers.cluster_gate import cluster_names, turns_pause
+from capt.api import Cluster
+from capt.controllers.cluster_gate import cluster_names, is_to_be_owned, turns_pause
 from capt.controllers.kinds import CLUSTER
+from capt.controllers.parent_cluster import Parent
 from capt.runtime.event import Event
 from capt.runtime.object import Object, parse_object
+from tests.support.machines import machine
 
 
 def cluster(
@@ -57,3 +60,34 @@ def test_what_belongs_to_a_cluster_carries_its_label():
     """Cluster API's own label, in the namespace of the Cluster."""
     assert cluster_names(cluster(labels={"cluster.x-k8s.io/cluster-name": "blue"})) == ("n/blue",)
     assert cluster_names(cluster()) == ()
+
+
+def owner(uid: str, *, controller: bool | None = None) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Any", "name": "any", "uid": uid, "controller": controller}
+
+
+def parent(**metadata: Any) -> Parent:
+    body = {"metadata": {"name": "c", "namespace": "n", "uid": "u", **metadata}}
+    return Parent(kind=CLUSTER, cluster=Cluster.model_validate(body))
+
+
+@pytest.mark.parametrize(
+    ("owners", "deleting", "expected"),
+    [
+        ([], False, True),
+        ([owner("else")], False, True),
+        ([owner("u")], False, False),
+        ([owner("set", controller=True)], False, False),
+        ([], True, False),
+    ],
+)
+def test_a_cluster_owns_what_nothing_else_controls(owners, deleting, expected):
+    """F11: the rest is reached through its controller, and what is being deleted needs no owner any more."""
+    found = machine(deleting=deleting, metadata={"ownerReferences": owners})
+    assert is_to_be_owned(found, parent()) is expected
+
+
+def test_a_cluster_that_is_being_deleted_takes_nothing_more():
+    """An owner that is going is a death warrant."""
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["cluster.cluster.x-k8s.io"]}
+    assert not is_to_be_owned(machine(), parent(**going))
