@@ -144,6 +144,16 @@ async def ingest(count: int) -> None:
 
 
 async def noop(count: int) -> None:
+    """Reconcile each object once: do nothing."""
+    span = Span(count)
+
+    async def reconcile(_manager: Manager, _request: Request) -> None:
+        span.step()
+
+    await _run(CONFIG_MAP, reconcile=reconcile)
+
+
+async def read(count: int) -> None:
     """Reconcile each object once: read it, be content."""
     span = Span(count)
 
@@ -217,5 +227,5 @@ async def queue(count: int) -> None:
 
 if __name__ == "__main__":
     configure_logging(format="console", level="error")
-    modes = {each.__name__: each for each in (cache, ingest, noop, latency, mirror, queue)}
+    modes = {each.__name__: each for each in (cache, ingest, noop, read, latency, mirror, queue)}
     asyncio.run(modes[sys.argv[1]](int(sys.argv[2])))

@@ -55,6 +55,8 @@ func main() {
 		ingest(count)
 	case "noop":
 		noop(count)
+	case "read":
+		read(count)
 	case "latency":
 		latency(count)
 	case "mirror":
@@ -159,6 +161,16 @@ func ingest(count int) {
 }
 
 func noop(count int) {
+	all := &span{goal: int64(count)}
+	run(configMap, count, func(ctrl.Manager) func(context.Context, ctrl.Request) error {
+		return func(context.Context, ctrl.Request) error {
+			all.step()
+			return nil
+		}
+	})
+}
+
+func read(count int) {
 	all := &span{goal: int64(count)}
 	run(configMap, count, func(mgr ctrl.Manager) func(context.Context, ctrl.Request) error {
 		return func(ctx context.Context, request ctrl.Request) error {
