@@ -235,7 +235,10 @@ async def idle(peers: Peers) -> AsyncIterator[Row]:
 async def reconciles(peers: Peers) -> AsyncIterator[Row]:
     """Reconciles per second that are content with what there is, without a look at it and with one."""
     objects = 20_000
-    for mode, what in (("noop", "reconciles that do nothing"), ("read", "reconciles that read and do nothing")):
+    for mode, what in (
+        ("noop", "reconciles that do nothing"),
+        ("read", "reconciles that read and do nothing"),
+    ):
         values = {}
         for name, command in peers.only(_OURS, _GO).items():
             async with _replayed(objects) as (_, kubeconfig):
