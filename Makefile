@@ -38,7 +38,7 @@ test-envtest: $(DEV) envtest ## the integration tests on a real control plane, a
 test-endpoints: $(DEV) ## 1,000 control planes whose endpoint arrives although everything goes wrong (two minutes)
 	CAPT_ENDPOINT_RUNS=1000 $(BIN)/python -m pytest -q tests/integration/test_endpoint_success.py
 
-bench: $(DEV) envtest ## how fast everything is, beside its peers, as a table (about ten minutes)
+bench: $(DEV) envtest ## how fast everything is, beside its peers, as a table (about five minutes)
 	@$(BIN)/python -m hack.bench
 
 lint: $(DEV) ## formatting, lint rules, types, layers
