@@ -69,7 +69,7 @@ async def ends(running: Running) -> tuple[int, str]:
 
 @pytest.mark.embedded
 async def test_embedded_keeps_everything_between_runs(tmp_path: Path) -> None:
-    """A manager with a data directory greets with its kubeconfig, stops within a second, and remembers."""
+    """A manager with a data directory greets with its kubeconfig, stops long before its grace is over, and remembers."""
     flags = ("--embedded", "--data-dir", str(tmp_path / "my data"), "--workspace-engine", "simulated")
     for run in ("first", "second"):
         async with manager(*flags, home=tmp_path) as running:
