@@ -25,7 +25,7 @@ test: $(DEV) ## the whole test suite
 	$(PYTEST)
 
 chaos: $(DEV) ## bad days by printed seeds, for SECONDS=60; CAPT_CHAOS_SEED=7 plays one again
-	CAPT_CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/integration/test_chaos.py
+	CAPT_CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s --timeout=0 tests/integration/test_chaos.py
 
 envtest: $(RUN) ## obtain a real control plane: etcd, kube-apiserver, kube-controller-manager
 	@$(BIN)/python -m hack.envtest obtain

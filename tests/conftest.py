@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import pkgutil
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import capt
 from capt.runtime import configure_logging
+from tests.support.steady_loop import SteadyLoop
 
 # how long an example takes says something about the machine: on a busy one it must not fail a test
 settings.register_profile(
@@ -40,6 +43,11 @@ _left_out: Counter[str] = Counter()
 def _quiet_logs() -> None:
     """Keep what a failing test shows to what went wrong."""
     configure_logging(format="console", level="warning")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Measure deadlines by what the machine gets to do."""
+    return {"steady": SteadyLoop}
 
 
 def pytest_collection_finish() -> None:

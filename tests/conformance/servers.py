@@ -17,6 +17,7 @@ from hack.envtest import ControlPlane, control_plane
 from tests.conformance.kinds import DEFINITIONS
 from tests.conformance.player import Endpoint, play
 from tests.conformance.steps import Script, defined
+from tests.support import steady_loop
 
 # ServiceAccounts come straight from etcd, so that what it no longer has is not served out of a cache.
 _FLAGS = ("--watch-cache-sizes=serviceaccounts#0",)
@@ -46,7 +47,7 @@ def both_servers() -> Iterator[Servers]:
                 started.set_exception(error)
             raise
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="both servers")
+    thread = threading.Thread(target=lambda: steady_loop.run(run()), name="both servers")
     thread.start()
     try:
         servers, loop, stop = started.result()

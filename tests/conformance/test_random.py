@@ -32,6 +32,7 @@ from tests.conformance.steps import (
     watch,
 )
 from tests.support.api_client import widget
+from tests.support.steady_loop import run
 
 pytestmark = pytest.mark.envtest
 
@@ -213,4 +214,4 @@ async def _until_last(player: Player) -> None:
 @given(_SCRIPTS)
 def test_random_scripts_go_alike(servers: Servers, script: list[tuple[Send, ...]]) -> None:
     """Whatever is created, patched, owned and deleted in whatever order, both servers agree."""
-    asyncio.run(_both(servers, script, f"random-{next(_NUMBERS)}"))
+    run(_both(servers, script, f"random-{next(_NUMBERS)}"))

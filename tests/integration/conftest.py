@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.support.api_servers import shared_plane
 from tests.support.cluster import Cluster
 from tests.support.cluster import cluster as start_cluster
 from tests.support.core import remove_definitions
+from tests.support.steady_loop import run
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def _cluster_api_is_not_there(plane: ControlPlane | None) -> Iterator[None]:
     """Tests that do not ask for Cluster API find an API server without it."""
     yield
     if plane is not None:
-        asyncio.run(_forget_cluster_api(plane))
+        run(_forget_cluster_api(plane))
 
 
 async def _forget_cluster_api(plane: ControlPlane) -> None:

@@ -123,7 +123,6 @@ def play(day: Day, seed: int) -> BadDay:
     return virtual_time.run(whole(), patience=PATIENCE, limits=_LIMITS)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", _DAYS)
 def test_all_is_well_after_a_bad_day(name: str) -> None:
     """Equality in every run, requests below their bound, no task, socket or memory left, no call that blocks the loop."""

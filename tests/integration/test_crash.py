@@ -48,7 +48,7 @@ async def has_crashed(cluster: Cluster, crash: Crash) -> bool:
     return crash.happened.is_set()
 
 
-@pytest.mark.timeout(1200)  # some thirty rollouts, one after the other
+@pytest.mark.timeout(1500)  # some thirty rollouts, one after the other
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("first", range(1, STRIDE + 1))
 async def test_killed_at_any_write_of_a_rollout(

@@ -87,7 +87,7 @@ async def test_applying_twice_changes_nothing(fresh: ControlPlane) -> None:
         folder = ("-k", str(MANIFESTS / overlay))
         await kubectl(fresh, "apply", "--warnings-as-errors", *folder)
         # the server itself changes a definition until it is established
-        await kubectl(fresh, "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+        await kubectl(fresh, "wait", "--for=condition=Established", "crd", "--all", "--timeout=10m")
         versions = (
             'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}'
         )
@@ -141,9 +141,9 @@ async def test_the_roles_are_enough(
     in_namespace = ("--namespace", "capt-system")
     async with running(manager):
         await kubectl(fresh, "apply", *in_namespace, "-f", samples)
-        await kubectl(fresh, "wait", *in_namespace, "--for=condition=Available", deployment, "--timeout=120s")
+        await kubectl(fresh, "wait", *in_namespace, "--for=condition=Available", deployment, "--timeout=10m")
         await kubectl(fresh, "scale", *in_namespace, deployment, "--replicas=2")
-        await kubectl(fresh, "delete", *in_namespace, "--timeout=120s", deployment)
+        await kubectl(fresh, "delete", *in_namespace, "--timeout=10m", deployment)
         left = await kubectl(fresh, "get", "workspaces.tf.upbound.io,captmachines", "-A", "--no-headers")
         assert left == ""
     seen = list(requests(fresh.audit()))

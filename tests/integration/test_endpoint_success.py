@@ -191,7 +191,7 @@ async def tidy(cluster: Cluster) -> None:
         await cluster.client.delete(NAMESPACES, "", namespace_of(first))
 
 
-@pytest.mark.timeout(600 + RUNS * 2)
+@pytest.mark.timeout(900 + RUNS * 2)
 async def test_every_endpoint_arrives(cluster: Cluster) -> None:
     """Seed 004: with conflicts, lost answers, timeouts and restarts, every Cluster gets its control plane's endpoint."""
     await install_definitions(cluster.client, [dict(each) for each in EDITION.definitions], SystemClock())

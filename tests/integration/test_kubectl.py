@@ -87,9 +87,9 @@ async def test_a_day_with_kubectl(cluster: Cluster, kubectl: Kubectl) -> None:
     """Apply, wait, get with columns, describe, scale and delete work as with any Deployment."""
     applied = await kubectl("apply", "-f", str(manifests() / "samples"))
     assert "captmachinedeployment.infrastructure.cluster.x-k8s.io/worker-deployment created" in applied
-    await kubectl("wait", "--for=condition=Available", DEPLOYMENT, "--timeout=120s")
-    await kubectl("wait", "--for=condition=Ready", "captmachine", "--all", "--timeout=120s")
-    await kubectl("wait", "--for=condition=Ready", "workspacetemplateapply", "--all", "--timeout=120s")
+    await kubectl("wait", "--for=condition=Available", DEPLOYMENT, "--timeout=10m")
+    await kubectl("wait", "--for=condition=Ready", "captmachine", "--all", "--timeout=10m")
+    await kubectl("wait", "--for=condition=Ready", "workspacetemplateapply", "--all", "--timeout=10m")
 
     header, *lines = (await kubectl("get", "captmachine")).splitlines()
     assert header.split()[:4] == ["NAME", "READY", "INSTANCE", "ID"]
@@ -111,7 +111,7 @@ async def test_a_day_with_kubectl(cluster: Cluster, kubectl: Kubectl) -> None:
     assert "workspacetemplate.infrastructure.cluster.x-k8s.io/machine-template unchanged" in again
     await cluster.observer.settled("worker-deployment", replicas=3)
 
-    await kubectl("delete", "-f", str(manifests() / "samples"), "--timeout=120s")
+    await kubectl("delete", "-f", str(manifests() / "samples"), "--timeout=10m")
     assert (await kubectl("get", "captmachine,workspaces.tf.upbound.io", "-A")) == ""
     assert await cluster.client.list_live(WORKSPACE) == []
 
@@ -239,13 +239,13 @@ async def test_deleting_with_kubectl(cluster: Cluster, kubectl: Kubectl, cascade
         (machine_set,) = await cluster.client.list_live(MACHINE_SET)
         unused = {**to_manifest(machine_set.spec), "replicas": 0}
         await cluster.observer.collector_knows(MACHINE_SET, unused)
-    await kubectl("delete", DEPLOYMENT, f"--cascade={cascade}", "--timeout=120s")
+    await kubectl("delete", DEPLOYMENT, f"--cascade={cascade}", "--timeout=10m")
     if cascade == "orphan":
         (machine_set,) = await cluster.client.list_live(MACHINE_SET)
         assert machine_set.metadata.deletion_timestamp is None
         assert machine_set.metadata.owner_references == ()
         assert len(await cluster.client.list_live(MACHINE)) == 3
-        await kubectl("delete", "captmachineset", "--all", "--timeout=120s")
+        await kubectl("delete", "captmachineset", "--all", "--timeout=10m")
     await cluster.observer.gone(MACHINE_SET, MACHINE, WORKSPACE)
 
 

@@ -43,7 +43,7 @@ from capt.runtime import (
     raise_for_status,
 )
 from hack.envtest import ControlPlane, control_plane
-from tests.support import project
+from tests.support import project, steady_loop
 from tests.support.waiting import until
 
 _SWEPT: tuple[tuple[Kind[Any], str], ...] = (
@@ -146,7 +146,7 @@ def shared_plane() -> Iterator[ControlPlane | None]:
                 started.set_exception(error)
             raise
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="control plane")
+    thread = threading.Thread(target=lambda: steady_loop.run(run()), name="control plane")
     thread.start()
     try:
         plane, loop, stop = started.result()

@@ -29,9 +29,11 @@ from capt.embedded import AuditEvent
 from capt.install import definitions, install_definitions
 from capt.manager import CONTROLLERS
 from capt.runtime import (
+    CacheLagError,
     Client,
     Clock,
     ClusterConfig,
+    ConnectionFailed,
     Event,
     HttpTransport,
     Informers,
@@ -39,6 +41,8 @@ from capt.runtime import (
     Kind,
     Manager,
     ManagerOptions,
+    RequestTimeout,
+    ServerError,
     SystemClock,
     Transport,
 )
@@ -57,6 +61,7 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 _SECONDS = 120.0  # a state that does not come fails a test, so a busy machine may take its time; so may a garbage collector
 _LOOK_AGAIN = 0.25
+_MAY_PASS = (CacheLagError, ConnectionFailed, RequestTimeout, ServerError)
 
 
 @dataclass(slots=True)
@@ -184,6 +189,8 @@ class Observer:
     async def until(self, reached: Callable[[], Awaitable[bool]], *, seconds: float = _SECONDS) -> None:
         """Wait for a state, looking again after every change, and now and then: not all that tests wait for is watched.
 
+        A look that failed for a reason that may pass has not found it.
+
         Raises:
             TimeoutError: It did not come; the message shows what there is.
         """
@@ -191,8 +198,9 @@ class Observer:
             async with asyncio.timeout(seconds):
                 while True:
                     self._changed.clear()
-                    if await reached():
-                        return
+                    with contextlib.suppress(*_MAY_PASS):
+                        if await reached():
+                            return
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_AGAIN):
                             await self._changed.wait()

@@ -1,23 +1,22 @@
-"""A clock that runs faster than the system's, for waits that real time decides."""
+"""A clock that runs faster than the one of the loop that it is made on, for waits that real time decides."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from capt.runtime import SystemClock
 from capt.runtime.clock import Timer
 
 
 class FastClock:
-    """The system's clock, with every second `factor` times as short; the rest of the world notices nothing."""
+    """The loop's clock, with every second `factor` times as short; the rest of the world notices nothing."""
 
     def __init__(self, factor: float) -> None:
-        self._system = SystemClock()
+        self._loop = asyncio.get_running_loop()
         self._factor = factor
-        self._start = self._system.now()
-        self._zero = self._system.monotonic()
+        self._start = datetime.now(UTC)
+        self._zero = self._loop.time()
 
     def now(self) -> datetime:
         """Return the wall clock, which was right when this clock was made."""
@@ -25,7 +24,7 @@ class FastClock:
 
     def monotonic(self) -> float:
         """Return fast seconds since this clock was made."""
-        return (self._system.monotonic() - self._zero) * self._factor
+        return (self._loop.time() - self._zero) * self._factor
 
     def boottime(self) -> float:
         """Return fast seconds since this clock was made."""
@@ -37,4 +36,4 @@ class FastClock:
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Call back after fast seconds."""
-        return self._system.call_later(delay / self._factor, callback)
+        return self._loop.call_later(delay / self._factor, callback)

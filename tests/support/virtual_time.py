@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _MOST_BLOCKING = 60.0  # seconds of real time that a thread may keep the loop waiting
 _LAST_LOOK = 1.0
+_TURN = 0.1
 _LAST_CPU_SECONDS = 5.0  # for what is cancelled when a limit is exceeded
 _TIMERS_SHOWN = 20
 
@@ -87,12 +88,12 @@ class _Selector(selectors.DefaultSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if self.loop.threads:
-            ready = super().select(_MOST_BLOCKING)
+            ready = self._wait(_MOST_BLOCKING)
             if not ready:
                 raise self.loop.overdue(f"a thread has kept the loop waiting for {_MOST_BLOCKING:g} s")
             return ready
         if timeout is None:
-            ready = super().select(_LAST_LOOK)  # the loop's own executor may be ending
+            ready = self._wait(_LAST_LOOK)  # the loop's own executor may be ending
             if not ready:
                 raise self.loop.overdue("nothing is left that could ever happen, and something waits for it")
             return ready
@@ -101,6 +102,12 @@ class _Selector(selectors.DefaultSelector):
         if not ready:
             self.loop.now += timeout
         return ready
+
+    def _wait(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        for _ in range(round(seconds / _TURN)):  # a machine that stands still meanwhile loses one turn only
+            if ready := super().select(_TURN):
+                return ready
+        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -65,7 +65,7 @@ async def test_apply_get_and_delete(kubectl: Kubectl, api: Client) -> None:
     assert "customresourcedefinition.apiextensions.k8s.io/widgets.example.com created" in await kubectl(
         "apply", "-f", "-", stdin=definition()
     )
-    await kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=60s")
+    await kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=10m")
     assert "widget.example.com/w created" in await kubectl("apply", "-f", "-", stdin=widget())
     assert "widget.example.com/w unchanged" in await kubectl("apply", "-f", "-", stdin=widget())
     lines = (await kubectl("get", "wi")).splitlines()
@@ -97,7 +97,7 @@ async def test_errors_are_shown_as_from_the_real_one(kubectl: Kubectl, widgets: 
 async def test_wait_watch_and_scale(kubectl: Kubectl, widgets: Client) -> None:
     """kubectl wait sees a condition come, get -w shows changes, scale changes the replicas."""
     await widgets.create(WIDGETS, widget())
-    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wi/w", "--timeout=60s"))
+    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wi/w", "--timeout=10m"))
     watching = asyncio.create_task(kubectl("get", "wi", "-w", until=r"w +red +True"))
     scaled = await kubectl("scale", "wi/w", "--replicas=4")
     assert "widget.example.com/w scaled" in scaled

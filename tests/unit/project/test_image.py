@@ -16,8 +16,6 @@ from tests.support import dockerfile, project
 BUILD, FINAL = dockerfile.stages(project.ROOT / "Dockerfile")
 PREFIX = "/opt/capt"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="session")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:

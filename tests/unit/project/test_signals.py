@@ -28,4 +28,4 @@ def test_the_second_signal_ends_a_stop_that_hangs() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 1
+        assert process.wait(timeout=600) == 1

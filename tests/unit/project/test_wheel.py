@@ -79,7 +79,6 @@ def test_wheel_says_what_it_is(wheel: zipfile.Path) -> None:
     assert metadata.get_payload().strip() == (project.ROOT / "README.md").read_text(encoding="utf-8").strip()
 
 
-@pytest.mark.timeout(600)
 def test_the_installed_wheel_is_enough_for_the_demo(built: Path, tmp_path: Path) -> None:
     """Installed into an empty environment, without network and far from the checkout, the wheel plays the demo."""
     environment = tmp_path / "environment"
