@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import pkgutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -43,6 +44,12 @@ _left_out: Counter[str] = Counter()
 def _quiet_logs() -> None:
     """Keep what a failing test shows to what went wrong."""
     configure_logging(format="console", level="warning")
+
+
+def pytest_configure() -> None:
+    """Take back what a shell does that starts tests in the background: they ignore Ctrl-C, and so would all they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
