@@ -14,8 +14,8 @@ from pathlib import Path
 
 from capt.embedded_home import STATE_IS_KEPT
 
-_START_SECONDS = 30.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
 _LOG_LINES = 25
 
 
@@ -45,7 +45,7 @@ async def manager(*, on_end: Callable[[str], object]) -> AsyncIterator[Child]:
             holds resources.
 
     Raises:
-        ChildError: It did not start within 30 s, did not stop within 20 s of SIGTERM, or ended with an error.
+        ChildError: It did not start within 120 s, did not stop within 60 s of SIGTERM, or ended with an error.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = await asyncio.create_subprocess_exec(

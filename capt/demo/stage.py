@@ -12,7 +12,7 @@ from capt.runtime import Client, Event, Kind, SystemClock
 
 T = TypeVar("T")
 
-_STEP_SECONDS = 90.0
+_STEP_SECONDS = 300.0
 # Kubernetes' garbage collector learns of new kinds every 30 s, and keeps what their objects own until then
 _COLLECTOR_SECONDS = 40.0
 _POLL_SECONDS = 0.2
@@ -59,7 +59,7 @@ class Stage(Generic[T]):
         """Show every state until one is `reached`; `check` sees each of them.
 
         Raises:
-            StoryError: It was not reached within 90 seconds.
+            StoryError: It was not reached within 300 seconds.
         """
         try:
             async with asyncio.timeout(_STEP_SECONDS):
