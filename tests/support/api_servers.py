@@ -182,17 +182,22 @@ async def _sweep(plane: ControlPlane) -> None:
     async with HttpTransport(ClusterConfig.from_dict(plane.kubeconfig()), user_agent="sweep") as transport:
         client = Client(transport)
         for kind, scope in _SWEPT:
-            while items := await _present(client, kind, scope):
-                for item in items:
-                    namespace, name = item.metadata.namespace or "", item.metadata.name
-                    await client.delete(kind, namespace, name)
-                    if item.metadata.finalizers:
-                        with contextlib.suppress(NotFound):
-                            await client.patch(kind, namespace, name, {"metadata": {"finalizers": None}})
+            await until(partial(_is_swept, client, kind, scope))
         for flavour in WORKSPACE_FLAVOURS[1:]:
             path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{flavour.resource}"
             await transport.request("DELETE", path)
             await until(partial(_is_unknown, transport, flavour))
+
+
+async def _is_swept(client: Client, kind: Kind[Any], scope: str) -> bool:
+    items = await _present(client, kind, scope)
+    for item in items:
+        namespace, name = item.metadata.namespace or "", item.metadata.name
+        await client.delete(kind, namespace, name)
+        if item.metadata.finalizers:
+            with contextlib.suppress(NotFound):
+                await client.patch(kind, namespace, name, {"metadata": {"finalizers": None}})
+    return not items
 
 
 async def _is_unknown(transport: HttpTransport, kind: Kind[Any]) -> bool:

@@ -29,11 +29,9 @@ from capt.embedded import AuditEvent
 from capt.install import definitions, install_definitions
 from capt.manager import CONTROLLERS
 from capt.runtime import (
-    CacheLagError,
     Client,
     Clock,
     ClusterConfig,
-    ConnectionFailed,
     Event,
     HttpTransport,
     Informers,
@@ -41,14 +39,13 @@ from capt.runtime import (
     Kind,
     Manager,
     ManagerOptions,
-    RequestTimeout,
-    ServerError,
     SystemClock,
     Transport,
 )
 from hack.envtest import ControlPlane
 from tests.support import project
 from tests.support.api_servers import Api, api
+from tests.support.waiting import MAY_PASS
 
 NAMESPACE = "default"
 WORKSPACE = WORKSPACE_FLAVOURS[0]
@@ -61,7 +58,6 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 _SECONDS = 120.0  # a state that does not come fails a test, so a busy machine may take its time; so may a garbage collector
 _LOOK_AGAIN = 0.25
-_MAY_PASS = (CacheLagError, ConnectionFailed, RequestTimeout, ServerError)
 
 
 @dataclass(slots=True)
@@ -198,7 +194,7 @@ class Observer:
             async with asyncio.timeout(seconds):
                 while True:
                     self._changed.clear()
-                    with contextlib.suppress(*_MAY_PASS):
+                    with contextlib.suppress(*MAY_PASS):
                         if await reached():
                             return
                     with contextlib.suppress(TimeoutError):

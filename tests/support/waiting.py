@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+
+from capt.runtime import CacheLagError, ConnectionFailed, RequestTimeout, ServerError
+
+MAY_PASS = (CacheLagError, ConnectionFailed, RequestTimeout, ServerError)
+"""Errors for which a look at an API server has not found what it looked for, and the next one may."""
 
 _INTERVAL = 0.02
 
@@ -15,5 +21,8 @@ async def until(reached: Callable[[], Awaitable[bool]], *, seconds: float = 120.
         TimeoutError: It was not reached within `seconds`.
     """
     async with asyncio.timeout(seconds):
-        while not await reached():  # noqa: ASYNC110 - nothing else tells when it is
+        while True:
+            with contextlib.suppress(*MAY_PASS):
+                if await reached():
+                    return
             await asyncio.sleep(_INTERVAL)
