@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from capt.demo.patience import patience
 from capt.embedded_home import STATE_IS_KEPT
 
-_START_SECONDS = 120.0
-_STOP_SECONDS = 60.0
+_START_SECONDS = 60
+_STOP_SECONDS = 60
 _LOG_LINES = 25
 
 
@@ -45,7 +46,7 @@ async def manager(*, on_end: Callable[[str], object]) -> AsyncIterator[Child]:
             holds resources.
 
     Raises:
-        ChildError: It did not start within 120 s, did not stop within 60 s of SIGTERM, or ended with an error.
+        ChildError: It did not start within 60 s, did not stop within 60 s of SIGTERM, or ended with an error.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = await asyncio.create_subprocess_exec(
@@ -70,7 +71,7 @@ async def _greeting(process: asyncio.subprocess.Process, log: int) -> Child:
     assert process.stdout is not None
     engine = ""
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with patience(_START_SECONDS):
             async for line in process.stdout:
                 word, _, rest = line.decode().partition(":")
                 if word == "kubeconfig":
@@ -78,7 +79,7 @@ async def _greeting(process: asyncio.subprocess.Process, log: int) -> Child:
                 if word == "engine":
                     engine = rest.strip()
     except TimeoutError:
-        raise ChildError(f"the manager did not start within {_START_SECONDS:.0f} s\n{_tail(log)}") from None
+        raise ChildError(f"the manager did not start within {_START_SECONDS} s\n{_tail(log)}") from None
     raise ChildError(f"the manager ended with exit code {await process.wait()}\n{_tail(log)}")
 
 
@@ -86,12 +87,12 @@ async def _stop(process: asyncio.subprocess.Process, log: int) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with patience(_STOP_SECONDS):
             code = await process.wait()
     except TimeoutError:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        raise ChildError(f"the manager did not stop within {_STOP_SECONDS:.0f} s\n{_tail(log)}") from None
+        raise ChildError(f"the manager did not stop within {_STOP_SECONDS} s\n{_tail(log)}") from None
     if code not in (0, -signal.SIGTERM):  # told to stop before it could listen, it simply ends
         raise ChildError(f"the manager ended with exit code {code}\n{_tail(log)}")
 

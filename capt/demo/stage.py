@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from capt.demo.patience import patience
 from capt.demo.screen import Screen
 from capt.demo.tree import Row
 from capt.runtime import Client, Event, Kind, SystemClock
 
 T = TypeVar("T")
 
-_STEP_SECONDS = 300.0
+_STEP_SECONDS = 90
 # Kubernetes' garbage collector learns of new kinds every 30 s, and keeps what their objects own until then
 _COLLECTOR_SECONDS = 40.0
 _POLL_SECONDS = 0.2
@@ -59,10 +60,10 @@ class Stage(Generic[T]):
         """Show every state until one is `reached`; `check` sees each of them.
 
         Raises:
-            StoryError: It was not reached within 300 seconds.
+            StoryError: It was not reached within 90 seconds.
         """
         try:
-            async with asyncio.timeout(_STEP_SECONDS):
+            async with patience(_STEP_SECONDS):
                 while True:
                     self._changed.clear()
                     state = await self.state()
@@ -72,7 +73,7 @@ class Stage(Generic[T]):
                         return state
                     await self._changed.wait()
         except TimeoutError:
-            raise StoryError(f"{what}: not reached within {_STEP_SECONDS:.0f} s") from None
+            raise StoryError(f"{what}: not reached within {_STEP_SECONDS} s") from None
 
     async def prove_empty(self, kinds: Sequence[Kind[Any]], namespace: str) -> None:
         """Say how much is left of each kind: nothing, once those who follow the last deletions have done their part.
