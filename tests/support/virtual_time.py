@@ -24,9 +24,7 @@ _MOST_BLOCKING = 60.0  # seconds of real time that a thread may keep the loop wa
 _LAST_LOOK = 1.0
 _TURN = 0.1
 _LAST_CPU_SECONDS = 5.0  # for what is cancelled when a limit is exceeded
-_MOST_CPU = (
-    1.0  # seconds that a turn counts for at most: a virtual machine is charged for what its host withholds
-)
+_MOST_CPU = 1.0  # seconds that a turn counts for at most: a process is charged for what a host withholds
 _TIMERS_SHOWN = 20
 
 
