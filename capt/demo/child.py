@@ -14,6 +14,7 @@ from pathlib import Path
 
 from capt.demo.patience import patience
 from capt.embedded_home import STATE_IS_KEPT
+from capt.runtime.uninterrupted import uninterrupted
 
 _START_SECONDS = 60
 _STOP_SECONDS = 60
@@ -49,15 +50,17 @@ async def manager(*, on_end: Callable[[str], object]) -> AsyncIterator[Child]:
         ChildError: It did not start within 60 s, did not stop within 60 s of SIGTERM, or ended with an error.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "capt.demo.leashed_manager", "--embedded", "--ephemeral", "--log-format", "console"),
-            # held open, never written to: it ends when this process does, and takes the manager along
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            # Ctrl-C reaches the whole foreground group: the demo stops its child itself, in order
-            start_new_session=True,
+        process = await uninterrupted(
+            asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "capt.demo.leashed_manager", "--embedded", "--ephemeral", "--log-format", "console"),
+                # held open, never written to: it ends when this process does, and takes the manager along
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                # Ctrl-C reaches the whole foreground group: the demo stops its child itself, in order
+                start_new_session=True,
+            )
         )
         try:
             yield await _greeting(process, log.fileno())

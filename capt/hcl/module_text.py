@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from capt.hcl.syntax import loads
+
 
 class ModuleSyntaxError(ValueError):
     """The text is no Terraform configuration."""
@@ -107,12 +109,11 @@ _Blocks = dict[str, list[tuple[str, Any]]]
 
 
 def _hcl_blocks(text: str) -> _Blocks:
-    # both are large, and a manager whose templates are all remote never needs them
-    import hcl2
+    # large, and a manager whose templates are all remote never needs it
     from lark.exceptions import LarkError
 
     try:
-        content: dict[str, Any] = hcl2.loads(text if text.endswith("\n") else f"{text}\n")
+        content = loads(text)
     except (LarkError, RecursionError) as error:
         raise ModuleSyntaxError(str(error)) from error
     return {

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from capt.runtime.errors import ConfigError
+from capt.runtime.uninterrupted import uninterrupted
 
 
 async def run(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,7 +71,8 @@ class _Pipes(asyncio.SubprocessProtocol):
 
 async def _output(*command: str, env: Mapping[str, str]) -> tuple[int, bytes, bytes]:
     # asyncio.subprocess.Process cannot close its pipes, which a child of the plugin may hold long after it was killed
-    process, pipes = await asyncio.get_running_loop().subprocess_exec(_Pipes, *command, stdin=None, env=env)
+    starting = asyncio.get_running_loop().subprocess_exec(_Pipes, *command, stdin=None, env=env)
+    process, pipes = await uninterrupted(starting)
     try:
         await pipes.ended.wait()
     finally:

@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from capt.hcl.syntax import loads
+
 
 class _Unknown(Exception):  # noqa: N818 - no error: the expression depends on infrastructure
     """The expression is not a function of variables and literals."""
@@ -50,10 +52,7 @@ def variable_file(content: str, syntax: str) -> Mapping[str, Any]:
     if syntax == "JSON":
         parsed: dict[str, Any] = json.loads(content)
         return parsed
-    import hcl2
-
-    read: dict[str, Any] = hcl2.loads(content if content.endswith("\n") else f"{content}\n")
-    return {name: _evaluate(expression, {}, "") for name, expression in read.items()}
+    return {name: _evaluate(expression, {}, "") for name, expression in loads(content).items()}
 
 
 _REFERENCE: Final = re.compile(r"var\.([A-Za-z_][\w-]*)((?:\.[A-Za-z_][\w-]*|\[(?:\"[^\"]*\"|\d+)\])*)")

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from capt.runtime.uninterrupted import uninterrupted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
@@ -56,15 +58,17 @@ async def run(
     Raises:
         TimeoutError: it took longer than ``limit`` and was stopped.
     """
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command),
-        cwd=directory,
-        env=dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        umask=0o077,
+    process = await uninterrupted(
+        asyncio.create_subprocess_exec(
+            *map(str, command),
+            cwd=directory,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            umask=0o077,
+        )
     )
     # a task of its own: output must be drained during the grace period too, or the command blocks on a full pipe
     reading = asyncio.create_task(process.communicate(), name=f"output of {command[0]} ({process.pid})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +70,34 @@ async def test_a_command_that_takes_too_long_is_stopped_in_order(tmp_path: Path)
                 ("/bin/sh", "-c", script), directory=tmp_path, environment=ENVIRONMENT, limit=limit, grace=60
             )
     assert (tmp_path / "saved").read_text() == "state\n"
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+async def test_a_command_that_is_cancelled_while_it_starts_is_stopped_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """At whichever turn of the loop: asyncio would kill it, and wait for its children to let go of its pipes."""
+    signals: list[int] = []
+    send = subprocess.Popen.send_signal
+    monkeypatch.setattr(
+        subprocess.Popen, "send_signal", lambda self, number: signals.append(number) or send(self, number)
+    )
+    task = asyncio.create_task(
+        run(
+            python("import time; time.sleep(600)"),
+            directory=tmp_path,
+            environment=ENVIRONMENT,
+            limit=60,
+            grace=60,
+        )
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert signals in ([], [signal.SIGTERM]), "none, if it had not been started"
+    assert signals or turns == 1
 
 
 STUBBORN = """
