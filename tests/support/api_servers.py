@@ -182,14 +182,15 @@ async def _sweep(plane: ControlPlane) -> None:
     async with HttpTransport(ClusterConfig.from_dict(plane.kubeconfig()), user_agent="sweep") as transport:
         client = Client(transport)
         for kind, scope in _SWEPT:
-            await until(partial(_is_swept, client, kind, scope))
+            await until(partial(is_swept, client, kind, scope))
         for flavour in WORKSPACE_FLAVOURS[1:]:
             path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{flavour.resource}"
             await transport.request("DELETE", path)
             await until(partial(_is_unknown, transport, flavour))
 
 
-async def _is_swept(client: Client, kind: Kind[Any], scope: str) -> bool:
+async def is_swept(client: Client, kind: Kind[Any], scope: str) -> bool:
+    """Delete all objects of a kind, finalizers or not; whether there was none. To be asked until it is so."""
     items = await _present(client, kind, scope)
     for item in items:
         namespace, name = item.metadata.namespace or "", item.metadata.name

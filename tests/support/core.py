@@ -13,6 +13,7 @@ from capt.demo.core import EDITIONS, Edition, EditionName, add_to
 from capt.demo.core.unstructured import DEFINITION
 from capt.install import install_definitions
 from capt.runtime import Client, Clock, Kind, Manager, NotFound, SystemClock
+from tests.support.api_servers import is_swept
 from tests.support.cluster import NAMESPACE, QUIET, Cluster
 from tests.support.waiting import until
 
@@ -60,11 +61,7 @@ async def core(cluster: Cluster, name: EditionName, *, clock: Clock | None = Non
 async def sweep(cluster: Cluster, edition: Edition) -> None:
     """Remove the objects of an edition, and those of providers."""
     for kind in (edition.cluster, edition.cluster_class, CAPT_CLUSTER, CAPT_CONTROL_PLANE):
-        for item in await cluster.client.list_live(kind, NAMESPACE):
-            if item.metadata.finalizers:
-                bare = {"metadata": {"finalizers": []}}
-                await cluster.client.patch(kind, NAMESPACE, item.metadata.name, bare)
-            await cluster.client.delete(kind, NAMESPACE, item.metadata.name)
+        await until(partial(is_swept, cluster.client, kind, NAMESPACE))
 
 
 async def remove_definitions(client: Client) -> None:
